@@ -1,0 +1,97 @@
+//! Evaluates the vetoes that hold for the whole build, where more can be seen than from inside a crate: `cfg(sanitize)`
+//! and the rustc flags.
+
+#[allow(dead_code)] // the rest of the rule is evaluated by the macros
+#[path = "src/decide.rs"]
+mod decide;
+
+use std::path::Path;
+use std::{env, fs, process};
+
+fn var(name: &str) -> String {
+    env::var(name).unwrap_or_default()
+}
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=src/decide.rs");
+
+    let cfg_values = var("CARGO_CFG_ALLOC_SWITCH");
+    let has_cfg = |name| env::var_os(name).is_some();
+    let build = decide::Build {
+        cfg_system: cfg_values.split(',').any(|v| v == "system"),
+        cfg_jemalloc: cfg_values.split(',').any(|v| v == "jemalloc"),
+        feature_jemalloc: has_cfg("CARGO_FEATURE_JEMALLOC"),
+        override_malloc: has_cfg("CARGO_FEATURE_OVERRIDE_MALLOC"),
+        miri: has_cfg("CARGO_CFG_MIRI"),
+        fuzzing: has_cfg("CARGO_CFG_FUZZING"),
+        sanitizer: has_cfg("CARGO_CFG_SANITIZE"),
+        prefer_dynamic: prefer_dynamic(&var("CARGO_ENCODED_RUSTFLAGS")),
+        target: decide::Target {
+            triple: &var("TARGET"),
+            arch: &var("CARGO_CFG_TARGET_ARCH"),
+            vendor: &var("CARGO_CFG_TARGET_VENDOR"),
+            os: &var("CARGO_CFG_TARGET_OS"),
+            env: &var("CARGO_CFG_TARGET_ENV"),
+            abi: &var("CARGO_CFG_TARGET_ABI"),
+            endian: &var("CARGO_CFG_TARGET_ENDIAN"),
+        },
+    };
+    if has_cfg("CARGO_CFG_ALLOC_SWITCH") {
+        if let Some(unknown) = cfg_values.split(',').find(|v| !matches!(*v, "system" | "jemalloc")) {
+            eprintln!(
+                "error: unknown value in --cfg alloc_switch=\"{unknown}\": write \
+                 --cfg alloc_switch=\"system\" or --cfg alloc_switch=\"jemalloc\""
+            );
+            process::exit(1);
+        }
+    }
+
+    let veto = build.veto();
+    fs::write(Path::new(&var("OUT_DIR")).join("veto.rs"), format!("{veto:?}\n")).expect("OUT_DIR is writable");
+    if veto.is_none() {
+        println!("cargo:rustc-cfg=alloc_switch_jemalloc");
+        describe_jemalloc(&build);
+    }
+}
+
+/// Says which jemalloc will be linked: its version, and whether its symbols are prefixed. Its own header knows; where
+/// `JEMALLOC_OVERRIDE` names a library that somebody else built, there is no header, and the feature has to be believed.
+fn describe_jemalloc(build: &decide::Build) {
+    let header = Path::new(&var("DEP_JEMALLOC_ROOT")).join("include/jemalloc/jemalloc.h");
+    let unprefixed = match fs::read_to_string(header) {
+        Ok(header) => {
+            let version = header
+                .lines()
+                .find_map(|line| line.strip_prefix("#define JEMALLOC_VERSION \"")?.split(['-', '"']).next());
+            if let Some(version) = version {
+                println!("cargo:rustc-env=ALLOC_SWITCH_JEMALLOC_VERSION={version}");
+            }
+            !header.contains("_rjem_malloc_conf")
+        }
+        Err(_) => {
+            let prefixed_anyway = build.target.vendor == "apple" || matches!(build.target.os, "android" | "dragonfly");
+            build.override_malloc && !prefixed_anyway
+        }
+    };
+    if unprefixed {
+        println!("cargo:rustc-cfg=alloc_switch_unprefixed");
+    }
+}
+
+/// Whether rustc is told to link the standard library as a shared library; the last word counts.
+fn prefer_dynamic(encoded_rustflags: &str) -> bool {
+    let mut on = false;
+    let mut flags = encoded_rustflags.split('\x1f');
+    while let Some(flag) = flags.next() {
+        let option = match flag {
+            "-C" | "--codegen" => flags.next(),
+            _ => flag.strip_prefix("--codegen=").or_else(|| flag.strip_prefix("-C")),
+        };
+        let (name, value) = option.map_or(("", None), |o| o.split_once('=').map_or((o, None), |(n, v)| (n, Some(v))));
+        if name.replace('_', "-") == "prefer-dynamic" {
+            on = !matches!(value, Some("no" | "n" | "off" | "false"));
+        }
+    }
+    on
+}

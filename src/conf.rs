@@ -1,0 +1,104 @@
+//! jemalloc's options: checked and joined while the program compiles.
+
+/// The longest pair that an error message quotes whole.
+const QUOTED: usize = 120;
+
+/// An error message with a piece of the user's text in it. Formatting is not const, so bytes are copied by hand.
+struct Message {
+    bytes: [u8; 400],
+    len: usize,
+}
+
+impl Message {
+    const fn push(mut self, text: &str, from: usize, to: usize) -> Self {
+        let mut i = from;
+        while i < to {
+            self.bytes[self.len] = text.as_bytes()[i];
+            self.len += 1;
+            i += 1;
+        }
+        self
+    }
+
+    const fn push_all(self, text: &str) -> Self {
+        self.push(text, 0, text.len())
+    }
+
+    const fn as_str(&self) -> &str {
+        match core::str::from_utf8(self.bytes.split_at(self.len).0) {
+            Ok(message) => message,
+            Err(_) => "alloc-switch: `conf` has a pair that is not `key:value`",
+        }
+    }
+}
+
+/// Panics, at compile time, unless `part` is `key:value(,key:value)*` with keys of letters, digits and underscores; the
+/// message quotes the first pair that is not. A value may hold whatever jemalloc takes, further colons too.
+const fn check(part: &str) {
+    let bytes = part.as_bytes();
+    let (mut start, mut i) = (0, 0);
+    let (mut in_key, mut good) = (true, true);
+    while i <= bytes.len() {
+        if i == bytes.len() || bytes[i] == b',' {
+            if in_key || !good || bytes[i - 1] == b':' {
+                refuse_pair(part, start, i);
+            }
+            (start, in_key) = (i + 1, true);
+        } else if in_key && bytes[i] == b':' {
+            good = i > start;
+            in_key = false;
+        } else if in_key {
+            good = bytes[i].is_ascii_alphanumeric() || bytes[i] == b'_';
+            if !good {
+                in_key = false;
+            }
+        } else {
+            good &= bytes[i] != 0;
+        }
+        i += 1;
+    }
+}
+
+const fn refuse_pair(part: &str, start: usize, end: usize) {
+    let mut end = if end - start > QUOTED { start + QUOTED } else { end };
+    while end < part.len() && part.as_bytes()[end] & 0xC0 == 0x80 {
+        end -= 1; // not through the middle of a character
+    }
+    let message = Message { bytes: [0; 400], len: 0 }
+        .push_all("alloc-switch: `conf` has the pair \"")
+        .push(part, start, end)
+        .push_all("\", which is not `key:value`: write pairs such as \"dirty_decay_ms:1000,narenas:4\"");
+    panic!("{}", message.as_str());
+}
+
+/// The length of the C string that [`join`] makes.
+#[doc(hidden)]
+pub const fn joined_len(parts: &[&str]) -> usize {
+    let (mut i, mut len) = (0, 0);
+    while i < parts.len() {
+        check(parts[i]);
+        len += parts[i].len() + 1; // a comma, or the NUL at the end
+        i += 1;
+    }
+    len
+}
+
+/// Joins option strings with commas and ends them with a NUL.
+#[doc(hidden)]
+pub const fn join<const N: usize>(parts: &[&str]) -> [u8; N] {
+    let mut joined = [b','; N];
+    let (mut i, mut at) = (0, 0);
+    while i < parts.len() {
+        let part = parts[i].as_bytes();
+        let mut j = 0;
+        while j < part.len() {
+            joined[at] = part[j];
+            at += 1;
+            j += 1;
+        }
+        at += 1;
+        i += 1;
+    }
+    joined[N - 1] = 0;
+    joined
+}

@@ -1,0 +1,32 @@
+#![doc = include_str!("../README.md")]
+#![no_std]
+#![warn(missing_docs)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+extern crate std;
+
+#[cfg(alloc_switch_jemalloc)]
+mod jemalloc;
+mod system;
+
+mod choice;
+pub mod conf;
+#[doc(hidden)]
+pub mod decide;
+mod macros;
+mod refuse;
+mod self_check;
+mod switch;
+
+pub use choice::Choice;
+pub use decide::{Allocator, Artifact, Reason};
+pub use self_check::SelfCheckError;
+pub use switch::Switch;
+
+/// What the macros expand to. Not part of the interface.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::choice::choose;
+    pub use crate::conf::{join, joined_len};
+    pub use crate::refuse::{refuse, refuse_conf};
+}

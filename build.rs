@@ -80,7 +80,7 @@ fn describe_jemalloc(build: &decide::Build) {
 }
 
 /// Whether rustc is told to link the standard library as a shared library; the last word counts.
-fn prefer_dynamic(encoded_rustflags: &str) -> bool {
+pub fn prefer_dynamic(encoded_rustflags: &str) -> bool {
     let mut on = false;
     let mut flags = encoded_rustflags.split('\x1f');
     while let Some(flag) = flags.next() {

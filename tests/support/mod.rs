@@ -1,0 +1,238 @@
+//! Builds fixture packages with real Cargo, into the target directory of `cargo test`, so that jemalloc is compiled once
+//! for each of its configurations; and runs what comes out.
+
+#![allow(dead_code)] // each test program uses its part
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Mutex;
+use std::{env, fs};
+
+use serde_json::Value;
+
+pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// Cargo overwrites `target/debug/NAME` when NAME is built another way, so building and taking the file away is one step.
+static BUILDING: Mutex<()> = Mutex::new(());
+
+/// A call of Cargo on a fixture.
+#[derive(Clone)]
+pub struct Fixture {
+    command: &'static str,
+    args: Vec<String>,
+    env: Vec<(String, String)>,
+    rustflags: String,
+    toolchain: Option<&'static str>,
+}
+
+/// `cargo build --package fixture-NAME`
+pub fn fixture(name: &str) -> Fixture {
+    Fixture {
+        command: "build",
+        args: vec!["--package".into(), format!("fixture-{name}")],
+        env: vec![],
+        rustflags: String::new(),
+        toolchain: None,
+    }
+}
+
+impl Fixture {
+    pub fn command(mut self, command: &'static str) -> Self {
+        self.command = command;
+        self
+    }
+
+    pub fn args<'a>(mut self, args: impl IntoIterator<Item = &'a str>) -> Self {
+        self.args.extend(args.into_iter().map(str::to_owned));
+        self
+    }
+
+    pub fn features(self, features: &str) -> Self {
+        self.args(["--features", features])
+    }
+
+    pub fn env(mut self, key: &str, value: impl Into<String>) -> Self {
+        self.env.push((key.into(), value.into()));
+        self
+    }
+
+    pub fn rustflags(mut self, flags: &str) -> Self {
+        self.rustflags = flags.into();
+        self
+    }
+
+    pub fn toolchain(mut self, toolchain: &'static str) -> Self {
+        self.toolchain = Some(toolchain);
+        self
+    }
+
+    /// Links a jemalloc that is already built, because other rustc flags alone do not make it another one.
+    pub fn prebuilt_jemalloc(self, archive: &Path) -> Self {
+        self.env("JEMALLOC_OVERRIDE", archive.to_str().unwrap())
+    }
+
+    fn cargo(&self) -> Command {
+        // A toolchain is rustup's to find; otherwise the Cargo that runs the tests is the one to use.
+        let mut cargo = match self.toolchain {
+            Some(toolchain) => {
+                let mut cargo = Command::new("cargo");
+                cargo.arg(format!("+{toolchain}")).env_remove("RUSTUP_TOOLCHAIN").env_remove("RUSTC").env_remove("CARGO");
+                cargo
+            }
+            None => Command::new(env!("CARGO")),
+        };
+        cargo.current_dir(ROOT).arg(self.command).args(&self.args);
+        for unset in ["CARGO_ENCODED_RUSTFLAGS", "JEMALLOC_OVERRIDE", "MALLOC_CONF", "_RJEM_MALLOC_CONF"] {
+            cargo.env_remove(unset);
+        }
+        cargo.env("RUSTFLAGS", &self.rustflags).envs(self.env.iter().cloned());
+        cargo
+    }
+
+    /// Cargo's own output, for `cargo tree` and for builds that are expected to fail.
+    pub fn output(&self) -> Output {
+        let mut cargo = self.cargo();
+        let _one_at_a_time = BUILDING.lock().unwrap_or_else(|e| e.into_inner());
+        cargo.output().unwrap_or_else(|e| panic!("{cargo:?}: {e}"))
+    }
+
+    fn messages(&self) -> (bool, Vec<Value>, String) {
+        let out = self.clone().args(["--message-format", "json"]).output();
+        let stdout = String::from_utf8(out.stdout).unwrap();
+        let messages = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        (out.status.success(), messages, String::from_utf8_lossy(&out.stderr).into_owned())
+    }
+
+    /// Builds, and takes what was built to a folder of its own.
+    pub fn build(&self) -> Built {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!(
+            "{}-{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        ));
+        let out = self.clone().args(["--message-format", "json-render-diagnostics"]);
+        let mut cargo = out.cargo();
+        let _one_at_a_time = BUILDING.lock().unwrap_or_else(|e| e.into_inner());
+        let out = cargo.output().unwrap_or_else(|e| panic!("{cargo:?}: {e}"));
+        assert!(out.status.success(), "{cargo:?}\n{}", String::from_utf8_lossy(&out.stderr));
+        let messages = String::from_utf8(out.stdout).unwrap();
+        let messages: Vec<Value> = messages.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        fs::create_dir_all(&folder).unwrap();
+        let mut files = Vec::new();
+        for message in messages.iter().filter(|m| m["reason"] == "compiler-artifact") {
+            let package = message["package_id"].as_str().unwrap();
+            if !package.contains("/tests/fixtures/") {
+                continue;
+            }
+            for file in message["filenames"].as_array().unwrap() {
+                let file = Path::new(file.as_str().unwrap());
+                // A dylib is looked for under the name it was built with.
+                let copy = folder.join(file.file_name().unwrap());
+                fs::copy(file, &copy).unwrap();
+                files.push(copy);
+            }
+        }
+        let jemalloc = messages
+            .iter()
+            .filter(|m| m["reason"] == "build-script-executed")
+            .filter(|m| m["package_id"].as_str().unwrap().contains("tikv-jemalloc-sys"))
+            .flat_map(|m| m["linked_paths"].as_array().unwrap())
+            .find_map(|path| Some(Path::new(path.as_str()?.strip_prefix("native=")?).join("libjemalloc_pic.a")));
+        Built { folder, files, jemalloc }
+    }
+
+    /// Builds what must not compile, and returns rustc's errors: message, file and line.
+    pub fn errors(&self) -> Vec<(String, String, u64)> {
+        let (success, messages, stderr) = self.messages();
+        assert!(!success, "{:?} {:?} compiles", self.args, self.rustflags);
+        let mut errors = Vec::new();
+        for message in messages.iter().filter(|m| m["reason"] == "compiler-message") {
+            let message = &message["message"];
+            // rustc ends with a summary that points nowhere
+            if message["level"] == "error" && !message["spans"].as_array().unwrap().is_empty() {
+                let span = &message["spans"][0];
+                errors.push((
+                    message["message"].as_str().unwrap().to_owned(),
+                    span["file_name"].as_str().unwrap().to_owned(),
+                    span["line_start"].as_u64().unwrap(),
+                ));
+            }
+        }
+        assert!(!errors.is_empty(), "{stderr}");
+        errors
+    }
+
+    /// The packages that Cargo would build for the host.
+    pub fn tree(&self) -> Vec<String> {
+        let tree = self.clone().command("tree").args(["--offline", "--edges", "normal", "--prefix", "none"]);
+        let out = tree.output();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let names = String::from_utf8(out.stdout).unwrap();
+        names.lines().filter_map(|line| Some(line.split_once(' ')?.0.to_owned())).collect()
+    }
+}
+
+/// What a build left.
+pub struct Built {
+    pub folder: PathBuf,
+    pub files: Vec<PathBuf>,
+    /// The jemalloc archive that Cargo built for it.
+    pub jemalloc: Option<PathBuf>,
+}
+
+impl Built {
+    /// The one file with this name, as `fixture-app` or `libfixture_plugin.so`, whatever hash Cargo put behind it.
+    pub fn file(&self, name: &str) -> &Path {
+        let (stem, extension) = name.split_once('.').map_or((name, None), |(s, e)| (s, Some(e)));
+        let matches: Vec<_> = self
+            .files
+            .iter()
+            .filter(|f| f.extension().and_then(OsStr::to_str) == extension)
+            .filter(|f| {
+                let found = f.file_stem().and_then(OsStr::to_str).unwrap();
+                found == stem || found.rsplit_once('-').is_some_and(|(s, hash)| s == stem && hash.len() == 16)
+            })
+            .collect();
+        assert_eq!(matches.len(), 1, "{name} among {:?}", self.files);
+        matches[0]
+    }
+
+    pub fn run(&self, name: &str, args: &[&str]) -> String {
+        run(Command::new(self.file(name)).args(args))
+    }
+}
+
+impl Drop for Built {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let _ = fs::remove_dir_all(&self.folder);
+        }
+    }
+}
+
+/// Runs a command to its successful end and returns what it printed.
+pub fn run(command: &mut Command) -> String {
+    command.env_remove("MALLOC_CONF").env_remove("_RJEM_MALLOC_CONF");
+    let out = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}: is it installed?"));
+    let stdout = String::from_utf8_lossy(&out.stdout).into_owned();
+    let stderr = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "{command:?}: {}\n{stdout}\n{stderr}", out.status);
+    stdout
+}
+
+/// Compiles a C program with the platform's compiler.
+pub fn cc(source: &str, out: &Path, args: &[&OsStr]) -> PathBuf {
+    let source = Path::new(ROOT).join("tests/hosts").join(source);
+    run(Command::new("cc").arg("-Wall").arg("-o").arg(out).arg(source).args(args));
+    out.to_owned()
+}
+
+/// The line that an artifact on jemalloc prints, with the version that its own jemalloc tells.
+pub fn jemalloc(reason: &str) -> String {
+    let choice = alloc_switch::Choice::new(alloc_switch::Reason::Executable);
+    let version = choice.version().expect("`cargo test` builds jemalloc itself: unset JEMALLOC_OVERRIDE");
+    format!("jemalloc {version} ({reason})")
+}

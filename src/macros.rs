@@ -179,7 +179,7 @@ macro_rules! __conf {
         const _: () = {
             $crate::__private::refuse_conf($crate::__argument!($($argument)?), $crate::__artifact!());
             const PARTS: &[&::core::primitive::str] = &[$($part),+];
-            static OPTIONS: [::core::primitive::u8; $crate::__private::joined_len(PARTS)] =
+            const OPTIONS: [::core::primitive::u8; $crate::__private::joined_len(PARTS)] =
                 $crate::__private::join(PARTS);
             $crate::__conf_symbol!([$($argument)?] OPTIONS);
         };

@@ -48,25 +48,29 @@ fn main() {
     }
 
     let veto = build.veto();
-    fs::write(Path::new(&var("OUT_DIR")).join("veto.rs"), format!("{veto:?}\n")).expect("OUT_DIR is writable");
+    let mut version = None;
     if veto.is_none() {
         println!("cargo:rustc-cfg=alloc_switch_jemalloc");
-        describe_jemalloc(&build);
+        version = describe_jemalloc(&build);
+    }
+    // Files, not environment variables: those reach the programs that Cargo runs, and a build that one of them starts.
+    let out_dir = var("OUT_DIR");
+    for (file, constant) in [("veto.rs", format!("{veto:?}\n")), ("version.rs", format!("{version:?}\n"))] {
+        fs::write(Path::new(&out_dir).join(file), constant).expect("OUT_DIR is writable");
     }
 }
 
 /// Says which jemalloc will be linked: its version, and whether its symbols are prefixed. Its own header knows; where
 /// `JEMALLOC_OVERRIDE` names a library that somebody else built, there is no header, and the feature has to be believed.
-fn describe_jemalloc(build: &decide::Build) {
+fn describe_jemalloc(build: &decide::Build) -> Option<String> {
     let header = Path::new(&var("DEP_JEMALLOC_ROOT")).join("include/jemalloc/jemalloc.h");
+    let mut version = None;
     let unprefixed = match fs::read_to_string(header) {
         Ok(header) => {
-            let version = header
+            version = header
                 .lines()
-                .find_map(|line| line.strip_prefix("#define JEMALLOC_VERSION \"")?.split(['-', '"']).next());
-            if let Some(version) = version {
-                println!("cargo:rustc-env=ALLOC_SWITCH_JEMALLOC_VERSION={version}");
-            }
+                .find_map(|line| line.strip_prefix("#define JEMALLOC_VERSION \"")?.split(['-', '"']).next())
+                .map(str::to_owned);
             !header.contains("_rjem_malloc_conf")
         }
         Err(_) => {
@@ -77,6 +81,7 @@ fn describe_jemalloc(build: &decide::Build) {
     if unprefixed {
         println!("cargo:rustc-cfg=alloc_switch_unprefixed");
     }
+    version
 }
 
 /// Whether rustc is told to link the standard library as a shared library; the last word counts.

@@ -11,6 +11,9 @@ pub(crate) const VETO: Option<Reason> = {
     include!(concat!(env!("OUT_DIR"), "/veto.rs"))
 };
 
+/// The version of the jemalloc of this build, from `build.rs`.
+const VERSION: Option<&str> = include!(concat!(env!("OUT_DIR"), "/version.rs"));
+
 /// Which allocator an artifact got, and why.
 ///
 /// [`choice!`](crate::choice!) and [`Switch::choice`](crate::Switch::choice) give it. `Display` makes a line fit for
@@ -51,7 +54,7 @@ impl Choice {
     /// that was built elsewhere and named with `JEMALLOC_OVERRIDE`.
     pub const fn version(self) -> Option<&'static str> {
         match self.allocator() {
-            Allocator::Jemalloc => option_env!("ALLOC_SWITCH_JEMALLOC_VERSION"),
+            Allocator::Jemalloc => VERSION,
             Allocator::System => None,
         }
     }

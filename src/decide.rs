@@ -18,9 +18,12 @@ pub enum Allocator {
 pub enum Artifact {
     /// A program: binary, example, test or benchmark.
     Executable,
-    /// A dylib, cdylib, staticlib or proc-macro (an rlib too, but its allocator is the final artifact's affair). Build
+    /// A dylib, cdylib or staticlib (an rlib too, but its allocator is the final artifact's affair). Build
     /// scripts and documentation tests look the same from inside and count as libraries.
     Library,
+    /// A procedural macro, a library that rustc loads. rustc counts an allocator that it registers as one of each program
+    /// that uses it, and then does not link it: the program fails on an undefined `__rust_alloc`.
+    ProcMacro,
     /// Not built by Cargo, so nothing tells.
     Unknown,
 }
@@ -28,8 +31,10 @@ pub enum Artifact {
 impl Artifact {
     /// Reads the variables that Cargo gives to rustc. `tmpdir` is `CARGO_TARGET_TMPDIR`, which only integration tests
     /// and benchmarks get: <https://doc.rust-lang.org/cargo/reference/environment-variables.html>.
-    pub const fn detect(cargo: bool, bin_name: bool, tmpdir: bool, test: bool) -> Self {
-        if bin_name || tmpdir || test {
+    pub const fn detect(cargo: bool, bin_name: bool, tmpdir: bool, test: bool, proc_macro: bool) -> Self {
+        if proc_macro {
+            Artifact::ProcMacro
+        } else if bin_name || tmpdir || test {
             Artifact::Executable
         } else if cargo {
             Artifact::Library
@@ -228,6 +233,9 @@ pub const fn decide(
     if let Some(reason) = veto {
         return reason;
     }
+    if let Artifact::ProcMacro = artifact {
+        return Reason::Library;
+    }
     // 2. Votes
     if let Some(Allocator::Jemalloc) = argument {
         return Reason::MacroJemalloc;
@@ -241,7 +249,7 @@ pub const fn decide(
     // 3. Policy
     match artifact {
         Artifact::Executable => Reason::Executable,
-        Artifact::Library => Reason::Library,
+        Artifact::Library | Artifact::ProcMacro => Reason::Library,
         Artifact::Unknown => Reason::Unknown,
     }
 }

@@ -19,7 +19,8 @@
 /// | `global_allocator!(pub static NAME = jemalloc)` | both |
 /// | `…, conf = "key:value,…")` | after any of these: jemalloc's options |
 ///
-/// Without a name nothing enters the caller's namespace.
+/// Without a name nothing enters the caller's namespace. In a procedural macro the static is not registered, because
+/// rustc could not link a program that uses the macro; it has the system allocator anyway.
 ///
 /// # Options
 ///
@@ -46,10 +47,13 @@
 #[macro_export]
 macro_rules! global_allocator {
     ($(#[$attribute:meta])* $vis:vis static $name:ident $(= $argument:ident)? $(,)?) => {
-        $crate::__check!($($argument)?);
-        $(#[$attribute])*
-        #[global_allocator]
-        $vis static $name: $crate::__switch!($($argument)?) = $crate::__switch!($($argument)?);
+        $crate::__with_argument! {
+            [$($argument)?]
+            $crate::__check!($($argument)?);
+            $(#[$attribute])*
+            #[cfg_attr(not(proc_macro), global_allocator)]
+            $vis static $name: $crate::__switch!($($argument)?) = $crate::__switch!($($argument)?);
+        }
     };
     ($(#[$attribute:meta])* $vis:vis static $name:ident $(= $argument:ident)?, conf = $($conf:tt)+) => {
         $crate::global_allocator!($(#[$attribute])* $vis static $name $(= $argument)?);
@@ -111,7 +115,7 @@ macro_rules! choice {
 macro_rules! switch {
     ($($argument:ident)?) => {
         $crate::Switch::<
-            { $crate::__private::refuse($crate::choice!($($argument)?), $crate::__artifact!()).is_jemalloc() },
+            { $crate::__private::refuse($crate::__argument!($($argument)?), $crate::__artifact!()).is_jemalloc() },
             { $crate::choice!($($argument)?).reason() as u8 },
         >
     };
@@ -134,8 +138,18 @@ macro_rules! __switch {
 macro_rules! __check {
     ($($argument:ident)?) => {
         const _: $crate::Choice =
-            $crate::__private::refuse($crate::choice!($($argument)?), $crate::__artifact!());
+            $crate::__private::refuse($crate::__argument!($($argument)?), $crate::__artifact!());
     };
+}
+
+/// Says once, and before anything else, that an argument is none.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __with_argument {
+    ([] $($items:tt)*) => { $($items)* };
+    ([jemalloc] $($items:tt)*) => { $($items)* };
+    ([system] $($items:tt)*) => { $($items)* };
+    ([$other:ident] $($items:tt)*) => { const _: () = { $crate::__argument!($other); }; };
 }
 
 #[doc(hidden)]
@@ -168,6 +182,7 @@ macro_rules! __artifact {
             ::core::option_env!("CARGO_BIN_NAME").is_some(),
             ::core::option_env!("CARGO_TARGET_TMPDIR").is_some(),
             ::core::cfg!(test),
+            ::core::cfg!(proc_macro),
         )
     };
 }

@@ -1,5 +1,6 @@
 //! Combinations that cannot work, each refused while the artifact compiles, in one sentence.
 
+use crate::choice::choose;
 use crate::decide::{decide, Allocator, Artifact, Reason};
 use crate::Choice;
 
@@ -10,9 +11,16 @@ const IN_LIBRARIES: bool = cfg!(feature = "jemalloc-in-libraries");
 const OVERRIDES_MALLOC: bool =
     cfg!(alloc_switch_jemalloc) && (cfg!(feature = "override-malloc") || cfg!(alloc_switch_unprefixed));
 
-/// Passes a choice on if the artifact can live with it.
-pub const fn refuse(choice: Choice, artifact: Artifact) -> Choice {
-    if matches!(artifact, Artifact::Library) && !IN_LIBRARIES {
+/// The choice, if the artifact can live with it.
+pub const fn refuse(argument: Option<Allocator>, artifact: Artifact) -> Choice {
+    let choice = choose(argument, artifact);
+    if let (Some(Allocator::Jemalloc), Artifact::ProcMacro) = (argument, artifact) {
+        panic!(
+            "alloc-switch: a procedural macro cannot have jemalloc, because rustc links no allocator of its own into it: \
+             write `global_allocator!()`"
+        );
+    }
+    if matches!(artifact, Artifact::Library | Artifact::ProcMacro) && !IN_LIBRARIES {
         if choice.is_jemalloc() {
             panic!(
                 "alloc-switch: jemalloc in a library artifact needs the feature `jemalloc-in-libraries`: turn it on, or \

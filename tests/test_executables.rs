@@ -42,5 +42,8 @@ fn the_program_says_what_cargo_compiled() {
     let out = built.run("fixture-app", &[]);
     let line = out.lines().next().unwrap();
     let version_in_line = line.split(' ').nth(1).unwrap();
-    assert!(version.windows(version_in_line.len() + 1).any(|w| w == format!("{version_in_line}-").as_bytes()), "{line}");
+    assert!(
+        version.windows(version_in_line.len() + 1).any(|w| w == format!("{version_in_line}-").as_bytes()),
+        "{line}"
+    );
 }

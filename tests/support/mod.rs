@@ -59,7 +59,7 @@ impl Fixture {
     }
 
     pub fn rustflags(mut self, flags: &str) -> Self {
-        self.rustflags = flags.into();
+        self.rustflags.push_str(flags);
         self
     }
 
@@ -68,8 +68,10 @@ impl Fixture {
         self
     }
 
-    /// Links a jemalloc that is already built, because other rustc flags alone do not make it another one.
-    pub fn prebuilt_jemalloc(self, archive: &Path) -> Self {
+    /// Links a jemalloc that is already built, because other rustc flags alone do not make it another one. The cfg keeps
+    /// it apart from the one that Cargo builds, which would otherwise be compiled anew each time the two alternate.
+    pub fn prebuilt_jemalloc(mut self, archive: &Path) -> Self {
+        self.rustflags.push_str(" --cfg prebuilt_jemalloc");
         self.env("JEMALLOC_OVERRIDE", archive.to_str().unwrap())
     }
 
@@ -78,7 +80,11 @@ impl Fixture {
         let mut cargo = match self.toolchain {
             Some(toolchain) => {
                 let mut cargo = Command::new("cargo");
-                cargo.arg(format!("+{toolchain}")).env_remove("RUSTUP_TOOLCHAIN").env_remove("RUSTC").env_remove("CARGO");
+                cargo
+                    .arg(format!("+{toolchain}"))
+                    .env_remove("RUSTUP_TOOLCHAIN")
+                    .env_remove("RUSTC")
+                    .env_remove("CARGO");
                 cargo
             }
             None => Command::new(env!("CARGO")),
@@ -153,7 +159,11 @@ impl Fixture {
             let message = &message["message"];
             // rustc ends with a summary that points nowhere
             if message["level"] == "error" && !message["spans"].as_array().unwrap().is_empty() {
-                let span = &message["spans"][0];
+                let mut span = &message["spans"][0];
+                // from the macro that complains out to the line that a user wrote
+                while !span["expansion"].is_null() {
+                    span = &span["expansion"]["span"];
+                }
                 errors.push((
                     message["message"].as_str().unwrap().to_owned(),
                     span["file_name"].as_str().unwrap().to_owned(),
@@ -179,7 +189,6 @@ impl Fixture {
 pub struct Built {
     pub folder: PathBuf,
     pub files: Vec<PathBuf>,
-    /// The jemalloc archive that Cargo built for it.
     pub jemalloc: Option<PathBuf>,
 }
 
@@ -198,6 +207,11 @@ impl Built {
             .collect();
         assert_eq!(matches.len(), 1, "{name} among {:?}", self.files);
         matches[0]
+    }
+
+    /// The jemalloc archive that Cargo built for it.
+    pub fn jemalloc(&self) -> PathBuf {
+        self.jemalloc.clone().expect("Cargo built jemalloc for this")
     }
 
     pub fn run(&self, name: &str, args: &[&str]) -> String {
@@ -221,6 +235,12 @@ pub fn run(command: &mut Command) -> String {
     let stderr = String::from_utf8_lossy(&out.stderr);
     assert!(out.status.success(), "{command:?}: {}\n{stdout}\n{stderr}", out.status);
     stdout
+}
+
+/// Where the toolchain keeps std as a shared library.
+pub fn shared_std() -> PathBuf {
+    let rustc = env::var_os("RUSTC").unwrap_or("rustc".into());
+    run(Command::new(rustc).args(["--print", "target-libdir"])).trim_end().into()
 }
 
 /// Compiles a C program with the platform's compiler.

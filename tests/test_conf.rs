@@ -1,0 +1,35 @@
+//! Options that are written in the program are in force when it runs.
+
+mod support;
+
+use std::process::Command;
+
+use support::fixture;
+
+/// The unprefixed name is in `test_override_malloc.rs`, a library in `test_libraries.rs`.
+#[test]
+fn an_option_is_read_back_at_run_time() {
+    let built = fixture("app").features("witness").build();
+    assert!(built.run("fixture-app", &[]).contains("narenas: Some(3)\n"));
+    // several strings are joined, and the last word counts
+    let joined = fixture("app").features("witness,writes-jemalloc").build();
+    assert!(joined.run("fixture-app", &[]).contains("narenas: Some(3)\n"));
+
+    // the environment beats the program
+    let out = Command::new(built.file("fixture-app")).env("_RJEM_MALLOC_CONF", "narenas:5").output().unwrap();
+    assert!(String::from_utf8_lossy(&out.stdout).contains("narenas: Some(5)\n"));
+    assert_eq!(String::from_utf8_lossy(&out.stderr), "");
+}
+
+/// Link-time optimisation drops what it thinks nobody reads.
+#[test]
+fn an_option_survives_lto() {
+    let archive = fixture("app").build().jemalloc();
+    for lto in ["fat", "thin"] {
+        let lto = format!("profile.dev.lto={lto:?}");
+        let args = ["--bin", "fixture-app", "--config", "profile.dev.opt-level=2", "--config", &lto];
+        let built = fixture("app").features("witness").args(args).prebuilt_jemalloc(&archive).build();
+        let out = built.run("fixture-app", &[]);
+        assert!(out.contains("Ok(())\n") && out.contains("narenas: Some(3)\n"), "{lto}: {out}");
+    }
+}

@@ -1,0 +1,52 @@
+//! The feature `override-malloc`: C code gets jemalloc too, and a shared std can live with it.
+
+mod support;
+
+use std::process::Command;
+
+use support::{fixture, jemalloc, run};
+
+#[test]
+fn c_code_in_the_same_program_gets_jemalloc() {
+    let built = fixture("app").features("override-malloc,witness").build();
+    let program = built.file("fixture-app");
+    let out = run(&mut Command::new(program));
+    let line = jemalloc("executable artifact");
+    let expected = format!("{line}\nOk(())\nbox: jemalloc; strdup: jemalloc\nnarenas: Some(3)\n");
+    assert!(out.starts_with(&expected) && out.ends_with("done\n"), "{out}");
+}
+
+#[test]
+fn a_shared_std_and_the_program_meet_in_one_malloc() {
+    let archive = fixture("app").features("override-malloc,witness").build().jemalloc();
+    let app = fixture("app").features("override-malloc,witness").rustflags("-C prefer-dynamic");
+    let built = app.prebuilt_jemalloc(&archive).build();
+    let out = run(Command::new(built.file("fixture-app")).env("LD_LIBRARY_PATH", support::shared_std()));
+    let expected = "jemalloc (executable artifact)\nOk(())\nbox: jemalloc; strdup: jemalloc\nnarenas: Some(3)\n";
+    assert!(out.starts_with(expected) && out.ends_with("done\n"), "{out}");
+}
+
+/// `System` is `malloc`, and `malloc` is jemalloc's: the choice does not hold, and the self-check says so.
+#[test]
+fn the_self_check_sees_jemalloc_behind_the_system_allocator() {
+    let out = fixture("app").features("override-malloc,witness,writes-system").build().run("fixture-app", &[]);
+    assert!(out.starts_with("system (global_allocator!(system))\nErr(Artifact("), "{out}");
+    assert!(out.contains("box: jemalloc; strdup: jemalloc\n"), "{out}");
+}
+
+#[test]
+fn a_library_artifact_is_refused() {
+    for library in ["plugin", "archive", "shared", "derive"] {
+        let registers = if library == "shared" { ",registers" } else { "" };
+        let errors = fixture(library).features(&format!("override-malloc{registers}")).command("check").errors();
+        assert_eq!(errors.len(), 1, "{library}: {errors:?}");
+        assert!(
+            errors[0].0.ends_with(
+                "alloc-switch: the feature `override-malloc` puts a private jemalloc behind this library artifact's \
+                 malloc: turn on the feature `jemalloc-in-libraries` as well, or build the library without \
+                 `override-malloc`"
+            ),
+            "{library}: {errors:?}"
+        );
+    }
+}

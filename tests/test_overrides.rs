@@ -1,0 +1,127 @@
+//! Whoever builds has the last word, and a veto takes jemalloc out of the build altogether.
+
+#[path = "support/inspect.rs"]
+mod inspect;
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use support::{fixture, jemalloc, run};
+
+const PACKAGES: [&str; 7] = ["app", "plugin", "archive", "both", "shared-user", "derive-user", "wrapper"];
+
+/// The first line and the self-check of the program, built with these flags and features.
+fn app(rustflags: &str, args: &[&str]) -> String {
+    let fixture = fixture("app").rustflags(rustflags).args(args.iter().copied());
+    assert!(!fixture.tree().iter().any(|package| package.contains("jemalloc")), "{rustflags}");
+    let built = fixture.build();
+    assert!(built.jemalloc.is_none());
+    let file = fs::read(built.file("fixture-app")).unwrap();
+    let report = inspect::inspect(&file).unwrap();
+    assert!(!report.has_jemalloc() && report.jemalloc_symbols.is_empty(), "{report}");
+    let out = built.run("fixture-app", &[]);
+    assert!(out.ends_with("done\n"), "{out}");
+    out.lines().take(2).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_veto_takes_jemalloc_out_of_the_graph_and_the_program() {
+    let system = r#"--cfg alloc_switch="system""#;
+    assert_eq!(app(system, &[]), r#"system (--cfg alloc_switch="system") Ok(())"#);
+    assert_eq!(app("", &["--no-default-features"]), "system (feature jemalloc is off) Ok(())");
+    assert_eq!(app("--cfg miri", &[]), "system (cfg(miri)) Ok(())");
+    assert_eq!(app("--cfg fuzzing", &[]), "system (cfg(fuzzing)) Ok(())");
+    // it beats every vote, wherever that stands
+    let all = ["--features", "writes-jemalloc,jemalloc-in-libraries,override-malloc"];
+    assert_eq!(app(system, &all), r#"system (--cfg alloc_switch="system") Ok(())"#);
+    let both = r#"--cfg alloc_switch="system" --cfg alloc_switch="jemalloc""#;
+    assert_eq!(app(both, &all), r#"system (--cfg alloc_switch="system") Ok(())"#);
+}
+
+/// Into an empty target directory, with a C compiler that says when it is called.
+#[test]
+fn with_jemalloc_out_no_c_compiler_runs() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-c-compiler");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    let (compiler, calls) = (folder.join("cc"), folder.join("calls"));
+    fs::write(&compiler, format!("#!/bin/sh\necho \"$@\" >> {}\nexit 1\n", calls.display())).unwrap();
+    run(Command::new("chmod").arg("+x").arg(&compiler));
+
+    let build = |target_dir: &str, rustflags: &str, args: &[&str]| {
+        let mut all = fixture(PACKAGES[0]).args(args.iter().copied()).rustflags(rustflags);
+        for package in &PACKAGES[1..] {
+            all = all.args(["--package", &format!("fixture-{package}")]);
+        }
+        for variable in ["CC", "HOST_CC", "TARGET_CC"] {
+            all = all.env(variable, compiler.to_str().unwrap());
+        }
+        all.env("CARGO_TARGET_DIR", folder.join(target_dir).to_str().unwrap())
+    };
+    let system = r#"--cfg alloc_switch="system""#;
+    for (target_dir, rustflags, args) in [("cfg", system, &[][..]), ("feature", "", &["--no-default-features"])] {
+        let tree = build(target_dir, rustflags, args).tree();
+        assert!(!tree.iter().any(|package| package.contains("jemalloc")), "{tree:?}");
+        build(target_dir, rustflags, args).build();
+        assert!(!calls.exists(), "{rustflags} {args:?}: {}", fs::read_to_string(&calls).unwrap());
+    }
+
+    // and the compiler would have said
+    let out = build("default", "", &[]).output();
+    assert!(!out.status.success() && calls.exists(), "{}", String::from_utf8_lossy(&out.stderr));
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn the_author_decides_between_the_parentheses() {
+    let out = fixture("app").features("writes-system").build().run("fixture-app", &[]);
+    assert!(out.starts_with("system (global_allocator!(system))\nOk(())\n") && out.ends_with("done\n"), "{out}");
+    let out = fixture("app").features("writes-jemalloc,witness").build().run("fixture-app", &[]);
+    let line = jemalloc("global_allocator!(jemalloc)");
+    assert!(out.starts_with(&format!("{line}\nOk(())\nbox: jemalloc; ")) && out.ends_with("done\n"), "{out}");
+}
+
+#[test]
+fn the_cfg_votes_for_jemalloc() {
+    let archive = fixture("app").build().jemalloc();
+    let cfg = r#"--cfg alloc_switch="jemalloc""#;
+    let built = fixture("app").features("witness").rustflags(cfg).prebuilt_jemalloc(&archive).build();
+    let out = built.run("fixture-app", &[]);
+    // a jemalloc from elsewhere has no version that the build could know
+    let expected =
+        "jemalloc (--cfg alloc_switch=\"jemalloc\")\nOk(())\nbox: jemalloc; strdup: not jemalloc\nnarenas: Some(3)\n";
+    assert!(out.starts_with(expected) && out.ends_with("done\n"), "{out}");
+
+    let errors = fixture("plugin").rustflags(cfg).prebuilt_jemalloc(&archive).errors();
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(
+        errors[0].0.contains("jemalloc in a library artifact needs the feature `jemalloc-in-libraries`"),
+        "{errors:?}"
+    );
+}
+
+#[test]
+fn an_unknown_cfg_value_is_an_error_that_names_the_two() {
+    let archive = fixture("app").build().jemalloc();
+    for (cfg, quoted) in [(r#"--cfg alloc_switch="mimalloc""#, "mimalloc"), ("--cfg alloc_switch", "")] {
+        let out = fixture("app").rustflags(cfg).prebuilt_jemalloc(&archive).output();
+        let stderr = String::from_utf8(out.stderr).unwrap();
+        let sentence = format!(
+            "error: unknown value in --cfg alloc_switch=\"{quoted}\": write --cfg alloc_switch=\"system\" or \
+             --cfg alloc_switch=\"jemalloc\"\n"
+        );
+        assert!(!out.status.success() && stderr.contains(&sentence), "{stderr}");
+    }
+}
+
+/// The flags alone decide, in one target directory, back and forth.
+#[test]
+fn a_change_of_flags_is_noticed() {
+    let system = fixture("app").rustflags(r#"--cfg alloc_switch="system""#);
+    for _ in 0..2 {
+        assert!(fixture("app").build().run("fixture-app", &[]).starts_with("jemalloc "));
+        assert!(system.build().run("fixture-app", &[]).starts_with("system "));
+    }
+}

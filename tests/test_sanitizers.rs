@@ -1,0 +1,63 @@
+//! A sanitizer must see every allocation.
+
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+use std::{env, fs};
+
+use support::{fixture, run};
+
+/// Needs a nightly toolchain: `rustup toolchain install nightly`.
+#[test]
+fn address_sanitizer_catches_a_heap_overflow() {
+    let host = run(Command::new("rustc").arg("-vV"));
+    let host = host.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+    let target_dir = concat!(env!("CARGO_TARGET_TMPDIR"), "/nightly");
+    let asan = fixture("asan").toolchain("nightly").rustflags("-Zsanitizer=address").args(["--target", host]);
+    let asan = asan.env("CARGO_TARGET_DIR", target_dir);
+    assert!(!asan.tree().iter().any(|package| package.contains("jemalloc")));
+    let built = asan.build();
+    assert_eq!(built.run("fixture-asan", &[]), "system (sanitizer)\nOk(())\n");
+
+    let out = Command::new(built.file("fixture-asan")).arg("overflow").output().unwrap();
+    let stderr = String::from_utf8_lossy(&out.stderr);
+    assert!(!out.status.success() && stderr.contains("AddressSanitizer: heap-buffer-overflow"), "{stderr}");
+}
+
+/// Without the sanitizer the same bug goes unseen, so that the test above shows something.
+#[test]
+fn without_it_nothing_is_caught() {
+    let out = fixture("asan").build().run("fixture-asan", &["overflow"]);
+    assert!(out.contains("unseen"), "{out}");
+}
+
+/// A sanitizer that the triple turns on is in no cfg of stable rustc. The build script, run as Cargo runs it, sees it.
+#[test]
+fn the_build_script_sees_the_sanitizer_of_a_triple() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("build-script");
+    fs::create_dir_all(&folder).unwrap();
+    let script = folder.join("build-script");
+    let source = Path::new(support::ROOT).join("build.rs");
+    let rustc = env::var_os("RUSTC").unwrap_or("rustc".into());
+    run(Command::new(rustc).args(["--edition", "2021", "-o"]).arg(&script).arg(source));
+
+    let veto = |triple: &str| {
+        let mut command = Command::new(&script);
+        command.env_clear().env("OUT_DIR", &folder).env("TARGET", triple).env("CARGO_FEATURE_JEMALLOC", "1");
+        for (key, value) in [
+            ("ARCH", "x86_64"),
+            ("VENDOR", "unknown"),
+            ("OS", "linux"),
+            ("ENV", "gnu"),
+            ("ABI", ""),
+            ("ENDIAN", "little"),
+        ] {
+            command.env(format!("CARGO_CFG_TARGET_{key}"), value);
+        }
+        let linked = run(&mut command).contains("cargo:rustc-cfg=alloc_switch_jemalloc\n");
+        (fs::read_to_string(folder.join("veto.rs")).unwrap(), linked)
+    };
+    assert_eq!(veto("x86_64-unknown-linux-gnuasan"), ("Some(Sanitizer)\n".into(), false));
+    assert_eq!(veto("x86_64-unknown-linux-gnu"), ("None\n".into(), true));
+}

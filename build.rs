@@ -52,11 +52,32 @@ fn main() {
     if veto.is_none() {
         println!("cargo:rustc-cfg=alloc_switch_jemalloc");
         version = describe_jemalloc(&build);
+        warn_of_page_size(&build.target);
     }
     // Files, not environment variables: those reach the programs that Cargo runs, and a build that one of them starts.
     let out_dir = var("OUT_DIR");
     for (file, constant) in [("veto.rs", format!("{veto:?}\n")), ("version.rs", format!("{version:?}\n"))] {
         fs::write(Path::new(&out_dir).join(file), constant).expect("OUT_DIR is writable");
+    }
+}
+
+/// Warns whoever forces jemalloc on a target where it may be built for too small a page, unless they have set the size
+/// or brought their own library. tikv-jemalloc-sys reads each variable with the target as a prefix first.
+fn warn_of_page_size(target: &decide::Target) {
+    let Some(lg_page) = target.lg_page() else { return };
+    let prefix = target.triple.to_uppercase().replace('-', "_");
+    let size = format!("{prefix}_JEMALLOC_SYS_WITH_LG_PAGE");
+    let library = format!("{prefix}_JEMALLOC_OVERRIDE");
+    let names = [size.as_str(), "JEMALLOC_SYS_WITH_LG_PAGE", library.as_str(), "JEMALLOC_OVERRIDE"];
+    for name in names {
+        println!("cargo:rerun-if-env-changed={name}");
+    }
+    if names.iter().all(|name| env::var_os(name).is_none()) {
+        println!(
+            "cargo:warning=jemalloc is forced on {} and will abort where the kernel's pages are larger than those it is \
+             built for: set {size}={lg_page}",
+            target.triple
+        );
     }
 }
 

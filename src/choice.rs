@@ -4,11 +4,17 @@ use core::fmt;
 
 use crate::decide::{decide, Allocator, Artifact, Reason};
 
-/// The veto of this build, from `build.rs`.
+/// The veto of this build, from `build.rs`. Bazel, Buck2 and Nix do not show a build script the cfgs given to rustc, so
+/// the three that are visible from here are asked once more.
 pub(crate) const VETO: Option<Reason> = {
     #[allow(unused_imports)] // the file says `None` or `Some(…)`
     use crate::decide::Reason::*;
-    include!(concat!(env!("OUT_DIR"), "/veto.rs"))
+    match include!(concat!(env!("OUT_DIR"), "/veto.rs")) {
+        None if cfg!(alloc_switch = "system") => Some(Reason::CfgSystem),
+        None if cfg!(miri) => Some(Reason::Miri),
+        None if cfg!(fuzzing) => Some(Reason::Fuzzing),
+        veto => veto,
+    }
 };
 
 /// The version of the jemalloc of this build, from `build.rs`.

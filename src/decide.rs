@@ -31,6 +31,13 @@ pub enum Artifact {
 impl Artifact {
     /// Reads the variables that Cargo gives to rustc. `tmpdir` is `CARGO_TARGET_TMPDIR`, which only integration tests
     /// and benchmarks get: <https://doc.rust-lang.org/cargo/reference/environment-variables.html>.
+    ///
+    /// `cargo` is `CARGO`, the one variable that Cargo sets for every crate and that the others do not imitate: rules_rust
+    /// sets `CARGO_CRATE_NAME`, `CARGO_PKG_*` and `CARGO_MANIFEST_DIR`, buildRustCrate the last two, Buck2 what the BUCK
+    /// file says. Each passes `--test` for a test.
+    // https://github.com/bazelbuild/rules_rust/blob/e22086c0ad4575b81d92979a90d353095a516463/rust/private/rustc.bzl#L141
+    // https://github.com/NixOS/nixpkgs/blob/master/pkgs/build-support/rust/build-rust-crate/configure-crate.nix
+    // https://github.com/facebook/buck2/blob/main/prelude/rust/cargo_package.bzl
     pub const fn detect(cargo: bool, bin_name: bool, tmpdir: bool, test: bool, proc_macro: bool) -> Self {
         if proc_macro {
             Artifact::ProcMacro
@@ -209,6 +216,22 @@ impl Target<'_> {
             "macos" => matches!(self.arch, "x86_64" | "aarch64"),
             // The rest and why: tests/targets.tsv.
             _ => false,
+        }
+    }
+
+    /// The page size to give to jemalloc, as its log2, where it would assume one that some kernels exceed and abort there
+    /// at start-up; a size above the kernel's works. jemalloc knows the triples aarch64-unknown-linux-*, *-linux-android
+    /// and aarch64-apple-darwin; elsewhere it takes the build host's size, or 4 KiB when cross-compiling.
+    // https://github.com/jemalloc/jemalloc/blob/5.3.1/configure.ac (LG_PAGE). The sizes are the largest that Linux's
+    // arch/*/Kconfig offers, and what Rust's own jemalloc needed: https://github.com/rust-lang/rust/pull/146444
+    pub fn lg_page(&self) -> Option<u8> {
+        match self.arch {
+            "powerpc" | "powerpc64" | "loongarch64" => Some(16),
+            arch if arch.starts_with("mips") => Some(16),
+            arch if arch.starts_with("sparc") => Some(13),
+            "aarch64" if self.os == "linux" && !self.triple.starts_with("aarch64-unknown-linux-") => Some(16),
+            "aarch64" if self.triple.starts_with("arm64e-apple-") => Some(14),
+            _ => None,
         }
     }
 

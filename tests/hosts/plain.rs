@@ -1,0 +1,16 @@
+//! A program that plain rustc compiles. `ask` is for the test, so that one file serves it twice.
+
+#[cfg(not(ask))]
+alloc_switch::global_allocator!(static ALLOCATOR);
+
+#[cfg(ask)]
+alloc_switch::global_allocator!(static ALLOCATOR = jemalloc);
+
+fn main() {
+    println!("{ALLOCATOR}; {:?}", ALLOCATOR.self_check());
+}
+
+#[test]
+fn test() {
+    main();
+}

@@ -1,0 +1,158 @@
+//! Bazel, Buck2, Meson and Nix call rustc themselves: this compiles the crate, its build script and a program as they do,
+//! without one of the variables that tell Cargo's artifacts apart.
+
+mod support;
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+use support::{fixture, jemalloc, run, ROOT};
+
+/// A command that inherits nothing of Cargo's environment, for `cargo test` sets `CARGO` too.
+fn bare(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().envs(["PATH", "HOME", "RUSTUP_HOME"].into_iter().filter_map(|k| Some((k, env::var_os(k)?))));
+    command
+}
+
+fn rustc(folder: &Path) -> Command {
+    let mut rustc = bare(env::var_os("RUSTC").unwrap_or("rustc".into()));
+    rustc.args(["--edition", "2021", "--cap-lints", "allow", "-L"]).arg(folder).arg("--out-dir").arg(folder);
+    rustc.current_dir(folder);
+    // What rules_rust gives to every crate, and looks like Cargo.
+    rustc.envs([("CARGO_CRATE_NAME", "plain"), ("CARGO_PKG_NAME", "plain"), ("CARGO_MANIFEST_DIR", ROOT)]);
+    rustc
+}
+
+/// A folder of this test's own.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("plain-{name}"));
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// Our build script, compiled, and ready to run for a target that is written as `triple arch vendor os env endian`.
+fn build_script(folder: &Path, target: &str) -> Command {
+    let source = Path::new(ROOT).join("build.rs");
+    run(rustc(folder).args(["--crate-name", "build_script", "--crate-type", "bin"]).arg(source));
+    let mut script = bare(folder.join("build_script"));
+    let keys = ["TARGET", "ARCH", "VENDOR", "OS", "ENV", "ENDIAN"];
+    for (key, value) in keys.into_iter().zip(target.split(' ')) {
+        script.env(if key == "TARGET" { key.into() } else { format!("CARGO_CFG_TARGET_{key}") }, value);
+    }
+    script.env("OUT_DIR", folder).env("CARGO_FEATURE_JEMALLOC", "1");
+    script
+}
+
+/// Where Cargo keeps the source of a dependency.
+fn source_of(package: &str) -> PathBuf {
+    let metadata = run(Command::new(env!("CARGO")).current_dir(ROOT).args([
+        "metadata",
+        "--format-version=1",
+        "--all-features",
+        "--offline",
+    ]));
+    let metadata: serde_json::Value = serde_json::from_str(&metadata).unwrap();
+    let package = metadata["packages"].as_array().unwrap().iter().find(|p| p["name"] == package).unwrap();
+    Path::new(package["manifest_path"].as_str().unwrap()).parent().unwrap().to_owned()
+}
+
+#[test]
+#[cfg(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu"))]
+fn plain_rustc() {
+    let folder = folder("rustc");
+    let archive = fixture("app").build().jemalloc.clone().unwrap();
+    let archive = archive.parent().unwrap();
+
+    for (package, extra) in [
+        ("cfg-if", &[][..]),
+        ("libc", &["--cfg", "feature=\"std\""]),
+        ("tikv-jemalloc-sys", &["--cfg", "prefixed", "-l", "static=jemalloc_pic", "--extern", "libc=liblibc.rlib"]),
+        ("tikv-jemallocator", &["--extern", "libc=liblibc.rlib", "--extern", "tikv_jemalloc_sys"]),
+    ] {
+        let name = package.replace('-', "_");
+        let source = source_of(package).join("src/lib.rs");
+        run(rustc(&folder)
+            .args(["--crate-type", "rlib", "--crate-name", &name])
+            .args(extra)
+            .arg("-L")
+            .arg(archive)
+            .arg(source));
+    }
+
+    let mut script = build_script(&folder, "x86_64-unknown-linux-gnu x86_64 unknown linux gnu little");
+    let said = run(script.env("DEP_JEMALLOC_ROOT", archive.parent().unwrap()));
+    let program = |library: &[&str], program: &[&str]| {
+        let mut lib = rustc(&folder);
+        lib.env("OUT_DIR", &folder).args(["--crate-type", "rlib", "--crate-name", "alloc_switch"]);
+        lib.args(["--cfg", "feature=\"jemalloc\"", "--extern", "cfg_if=libcfg_if.rlib"]);
+        lib.args(["--extern", "tikv_jemalloc_sys", "--extern", "tikv_jemallocator"]);
+        for line in said.lines() {
+            if let Some(cfg) = line.strip_prefix("cargo:rustc-cfg=") {
+                lib.args(["--cfg", cfg]);
+            } else if let Some((key, value)) = line.strip_prefix("cargo:rustc-env=").and_then(|e| e.split_once('=')) {
+                lib.env(key, value);
+            }
+        }
+        run(lib.args(library).arg(Path::new(ROOT).join("src/lib.rs")));
+        let source = Path::new(ROOT).join("tests/hosts/plain.rs");
+        run(rustc(&folder).args(["--extern", "alloc_switch"]).args(program).arg(source));
+        let args: &[&str] = if program.contains(&"--test") { &["--nocapture", "-q"] } else { &[] };
+        run(bare(folder.join("plain")).args(args))
+    };
+
+    // Nothing tells what it is.
+    let line = program(&[], &[]);
+    assert_eq!(line, "system (unknown artifact, not built by Cargo); Ok(())\n");
+    // Nobody forgets `--test`.
+    let lines = program(&[], &["--test"]);
+    assert!(lines.contains(&format!("{}; Ok(())", jemalloc("executable artifact"))), "{lines}");
+    // The program asks, or whoever builds does.
+    let line = program(&[], &["--cfg", "ask"]);
+    assert_eq!(line, format!("{}; Ok(())\n", jemalloc("global_allocator!(jemalloc)")));
+    let line = program(&["--cfg", "alloc_switch=\"jemalloc\""], &[]);
+    assert_eq!(line, format!("{}; Ok(())\n", jemalloc("--cfg alloc_switch=\"jemalloc\"")));
+    // The veto holds although the build script has not seen it.
+    let line = program(&["--cfg", "alloc_switch=\"system\""], &["--cfg", "ask"]);
+    assert_eq!(line, "system (--cfg alloc_switch=\"system\"); Ok(())\n");
+}
+
+/// The one warning of the build script: page sizes.
+#[test]
+fn page_size() {
+    let folder = folder("page-size");
+    let warning = |target: &str, variable: &str| {
+        let mut script = build_script(&folder, target);
+        script.env("CARGO_CFG_ALLOC_SWITCH", "jemalloc");
+        if !variable.is_empty() {
+            script.env(variable, "16");
+        }
+        let said = run(&mut script);
+        said.lines().find_map(|line| line.strip_prefix("cargo:warning=")).map(str::to_owned)
+    };
+    for (target, lg_page) in [
+        ("powerpc64-unknown-linux-gnu powerpc64 unknown linux gnu big", 16),
+        ("loongarch64-unknown-linux-musl loongarch64 unknown linux musl little", 16),
+        ("mips64el-unknown-linux-gnuabi64 mips64 unknown linux gnu little", 16),
+        ("sparc64-unknown-linux-gnu sparc64 unknown linux gnu big", 13),
+        ("aarch64_be-unknown-linux-gnu aarch64 unknown linux gnu big", 16),
+        ("aarch64-openwrt-linux-musl aarch64 openwrt linux musl little", 16),
+    ] {
+        let triple = target.split(' ').next().unwrap();
+        let variable = format!("{}_JEMALLOC_SYS_WITH_LG_PAGE", triple.to_uppercase().replace('-', "_"));
+        let text = warning(target, "").unwrap_or_else(|| panic!("no warning for {triple}"));
+        assert!(text.contains(triple) && text.ends_with(&format!("set {variable}={lg_page}")), "{text}");
+        for set in [&variable, "JEMALLOC_SYS_WITH_LG_PAGE", "JEMALLOC_OVERRIDE"] {
+            assert_eq!(warning(target, set), None, "{triple} with {set}");
+        }
+    }
+    for target in [
+        "x86_64-unknown-linux-gnu x86_64 unknown linux gnu little",
+        "aarch64-unknown-linux-gnu aarch64 unknown linux gnu little",
+    ] {
+        assert_eq!(warning(target, ""), None);
+    }
+}

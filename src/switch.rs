@@ -19,8 +19,9 @@ pub struct Switch<const JEMALLOC: bool, const REASON: u8>;
 /// enough for the linker to take jemalloc and its constructor in.
 #[doc(hidden)]
 pub trait Select {
-    type Backend: Backend;
-    const BACKEND: Self::Backend;
+    type Backend: Backend + 'static;
+    /// A reference, because `System` passes its own address on: to copy it to the stack costs an instruction.
+    const BACKEND: &'static Self::Backend;
 }
 
 #[doc(hidden)]
@@ -28,13 +29,13 @@ pub struct Selector<const JEMALLOC: bool>;
 
 impl Select for Selector<false> {
     type Backend = std::alloc::System;
-    const BACKEND: Self::Backend = std::alloc::System;
+    const BACKEND: &'static Self::Backend = &std::alloc::System;
 }
 
 #[cfg(alloc_switch_jemalloc)]
 impl Select for Selector<true> {
     type Backend = tikv_jemallocator::Jemalloc;
-    const BACKEND: Self::Backend = tikv_jemallocator::Jemalloc;
+    const BACKEND: &'static Self::Backend = &tikv_jemallocator::Jemalloc;
 }
 
 /// What the handle can do beyond `GlobalAlloc`; see the method of the same name on [`Switch`].

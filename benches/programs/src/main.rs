@@ -1,0 +1,57 @@
+//! Runs one workload on the allocator that this program was built with, and prints what it took.
+//!
+//! usage: programs WORKLOAD SCALE
+//!
+//! Work grows in proportion to SCALE. The line printed is `user sys wall peak mean end faults`: seconds three times, KiB of
+//! resident memory three times, page faults. All of them leave out what the workload does before it starts the meter.
+
+mod meter;
+mod workloads;
+
+#[cfg(feature = "stock")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[cfg(feature = "snmalloc")]
+#[global_allocator]
+static ALLOCATOR: snmalloc_rs::SnMalloc = snmalloc_rs::SnMalloc;
+
+#[cfg(all(
+    feature = "switch",
+    not(any(feature = "low-memory", feature = "throughput", feature = "profiling", feature = "benchmarking"))
+))]
+alloc_switch::global_allocator!();
+
+#[cfg(feature = "low-memory")]
+alloc_switch::global_allocator!(conf = alloc_switch::conf::LOW_MEMORY);
+
+#[cfg(feature = "throughput")]
+alloc_switch::global_allocator!(conf = alloc_switch::conf::THROUGHPUT);
+
+#[cfg(feature = "profiling")]
+alloc_switch::global_allocator!(conf = alloc_switch::conf::PROFILING);
+
+#[cfg(feature = "benchmarking")]
+alloc_switch::global_allocator!(conf = alloc_switch::conf::BENCHMARKING);
+
+fn main() {
+    let mut args = std::env::args().skip(1);
+    let (Some(name), Some(scale)) = (args.next(), args.next().and_then(|s| s.parse().ok())) else {
+        let names: Vec<_> = workloads::ALL.iter().map(|(name, _)| *name).collect();
+        eprintln!("usage: programs WORKLOAD SCALE\nworkloads: {}", names.join(" "));
+        std::process::exit(2);
+    };
+    let Some((_, work)) = workloads::ALL.iter().find(|(known, _)| *known == name) else {
+        eprintln!("no workload {name}");
+        std::process::exit(2);
+    };
+    let mut meter = meter::Meter::start();
+    let checksum = work(scale, &mut meter);
+    let line = meter.stop();
+    // The checksum is the same on every allocator, and keeps the optimiser from dropping the work.
+    println!("{line} {checksum}");
+}

@@ -68,12 +68,13 @@ macro_rules! fence {
 ///
 /// # Options
 ///
-/// `conf` takes a constant `&str`, or several in brackets that are joined, the last word counting:
+/// `conf` takes a constant `&str`, or several in brackets that are joined, the last word counting. [`conf`](crate::conf)
+/// has presets:
 ///
 /// ```no_run
 /// # fn main() {}
 /// # #[cfg(any())] mod only_in_an_executable {
-/// alloc_switch::global_allocator!(conf = "dirty_decay_ms:1000,narenas:4");
+/// alloc_switch::global_allocator!(conf = [alloc_switch::conf::LOW_MEMORY, "dirty_decay_ms:1000,narenas:4"]);
 /// # }
 /// ```
 ///

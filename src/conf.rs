@@ -102,3 +102,29 @@ pub const fn join<const N: usize>(parts: &[&str]) -> [u8; N] {
     joined[N - 1] = 0;
     joined
 }
+
+// Presets: each a constant for `conf`, alone or in brackets with more.
+
+/// Less memory, for more time: few arenas, small thread caches, and unused pages go back within half a second.
+pub const LOW_MEMORY: &str = "narenas:2,tcache_max:4096,dirty_decay_ms:500,muzzy_decay_ms:0";
+
+/// Less time, for more memory: unused pages are kept for a minute, and large blocks share the arenas of small ones.
+pub const THROUGHPUT: &str =
+    "dirty_decay_ms:60000,muzzy_decay_ms:60000,oversize_threshold:0,lg_extent_max_active_fit:8,metadata_thp:auto";
+
+/// Heap profiles from the start, of one allocation in every 512 KiB on average; see
+/// [`Switch::dump_profile`](crate::Switch::dump_profile). Add `prof_active:false` to sample nothing before
+/// [`Switch::start_profile`](crate::Switch::start_profile).
+///
+/// Without the feature `profiling` jemalloc does not know these options and would say so on standard error at every start,
+/// so the constant then is a default of jemalloc's.
+pub const PROFILING: &str =
+    if cfg!(feature = "profiling") { "prof:true,prof_active:true,lg_prof_sample:19" } else { "stats_print:false" };
+
+/// The same work in every run: pages are never given back, which jemalloc otherwise does by the clock, and no thread works
+/// beside the program's.
+pub const BENCHMARKING: &str = if cfg!(any(target_vendor = "apple", target_env = "musl")) {
+    "dirty_decay_ms:-1,muzzy_decay_ms:-1"
+} else {
+    "dirty_decay_ms:-1,muzzy_decay_ms:-1,background_thread:false"
+};

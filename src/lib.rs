@@ -5,22 +5,33 @@
 
 extern crate std;
 
+#[macro_use]
+mod macros;
+
 #[cfg(alloc_switch_jemalloc)]
 mod jemalloc;
 mod system;
 
 mod choice;
 pub mod conf;
+mod control;
 #[doc(hidden)]
 pub mod decide;
-mod macros;
+mod error;
+mod handle;
+mod in_place;
 mod refuse;
 mod self_check;
+mod stats;
 mod switch;
 
 pub use choice::Choice;
 pub use decide::{Allocator, Artifact, Reason};
+pub use error::Error;
+pub use handle::Handle;
+pub use in_place::InPlaceAlloc;
 pub use self_check::SelfCheckError;
+pub use stats::{Stats, ThreadStats};
 pub use switch::Switch;
 
 /// What the macros expand to. Not part of the interface.
@@ -28,5 +39,6 @@ pub use switch::Switch;
 pub mod __private {
     pub use crate::choice::choose;
     pub use crate::conf::{join, joined_len};
+    pub use crate::in_place::custom;
     pub use crate::refuse::{refuse, refuse_conf};
 }

@@ -1,9 +1,23 @@
 //! The macros. They expand in the root crate of an artifact, because only there rustc and Cargo say what it is.
 
+// A documentation test is a library artifact. Where such a one is refused, that is what the test shows.
+#[cfg(all(alloc_switch_jemalloc, feature = "override-malloc", not(feature = "jemalloc-in-libraries")))]
+macro_rules! fence {
+    () => {
+        "```compile_fail"
+    };
+}
+#[cfg(not(all(alloc_switch_jemalloc, feature = "override-malloc", not(feature = "jemalloc-in-libraries"))))]
+macro_rules! fence {
+    () => {
+        "```"
+    };
+}
+
 /// Registers the right allocator for the artifact whose root calls it: jemalloc for an executable, the system allocator
 /// for a library, unless a feature, a cfg or the argument says otherwise.
 ///
-/// ```
+#[doc = fence!()]
 /// alloc_switch::global_allocator!(pub static ALLOCATOR);
 ///
 /// println!("{ALLOCATOR}");
@@ -17,19 +31,51 @@
 /// | `global_allocator!(system)` | the system allocator |
 /// | `global_allocator!(pub static NAME)` | the same with a handle, a [`Switch`](crate::Switch); any visibility, and attributes |
 /// | `global_allocator!(pub static NAME = jemalloc)` | both |
+/// | `global_allocator!(custom: TYPE = EXPR)` | an allocator of your own |
+/// | `global_allocator!(pub static NAME: TYPE = EXPR)` | the same with a name |
 /// | `…, conf = "key:value,…")` | after any of these: jemalloc's options |
 ///
 /// Without a name nothing enters the caller's namespace. In a procedural macro the static is not registered, because
 /// rustc could not link a program that uses the macro; it has the system allocator anyway.
 ///
+/// # A custom allocator
+///
+/// It is any type with [`InPlaceAlloc`](crate::InPlaceAlloc), which takes a `GlobalAlloc` and an `unsafe impl … {}`. It is
+/// used as it stands: no veto applies, and no jemalloc is linked unless the type holds a [`switch!`](crate::switch!), to
+/// which the whole rule applies. `examples/counting.rs` and `examples/bump.rs` are such allocators.
+///
+#[doc = fence!()]
+/// use std::alloc::{GlobalAlloc, Layout, System};
+///
+/// struct NoMoreThan(usize);
+///
+/// // SAFETY: a null pointer is a refusal; the rest is the system allocator's.
+/// unsafe impl GlobalAlloc for NoMoreThan {
+///     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+///         if layout.size() > self.0 { std::ptr::null_mut() } else { unsafe { System.alloc(layout) } }
+///     }
+///     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+///         unsafe { System.dealloc(ptr, layout) }
+///     }
+/// }
+///
+/// // SAFETY: the provided functions make no promise.
+/// unsafe impl alloc_switch::InPlaceAlloc for NoMoreThan {}
+///
+/// alloc_switch::global_allocator!(custom: NoMoreThan = NoMoreThan(1 << 20));
+///
+/// assert!(Vec::<u8>::new().try_reserve(2 << 20).is_err());
+/// ```
+///
 /// # Options
 ///
-/// `conf` takes a constant `&str`, or several in brackets that are joined, the last word counting:
+/// `conf` takes a constant `&str`, or several in brackets that are joined, the last word counting. [`conf`](crate::conf)
+/// has presets:
 ///
 /// ```no_run
 /// # fn main() {}
 /// # #[cfg(any())] mod only_in_an_executable {
-/// alloc_switch::global_allocator!(conf = "dirty_decay_ms:1000,narenas:4");
+/// alloc_switch::global_allocator!(conf = [alloc_switch::conf::LOW_MEMORY, "dirty_decay_ms:1000,narenas:4"]);
 /// # }
 /// ```
 ///
@@ -59,6 +105,26 @@ macro_rules! global_allocator {
         $crate::global_allocator!($(#[$attribute])* $vis static $name $(= $argument)?);
         $crate::__conf!([$($argument)?] $($conf)+);
     };
+    ($(#[$attribute:meta])* $vis:vis static $name:ident: $type:ty = $value:expr $(,)?) => {
+        // A System artifact, as far as the features can break one.
+        $crate::__check!(system);
+        $(#[$attribute])*
+        #[global_allocator]
+        $vis static $name: $type = $crate::__private::custom::<$type>($value);
+    };
+    ($(#[$attribute:meta])* $vis:vis static $name:ident: $type:ty = $value:expr, conf = $($conf:tt)+) => {
+        $crate::global_allocator!($(#[$attribute])* $vis static $name: $type = $value);
+        $crate::__conf!([] $($conf)+);
+    };
+    (custom: $type:ty = $value:expr, conf = $($conf:tt)+) => {
+        $crate::global_allocator!(custom: $type = $value);
+        $crate::__conf!([] $($conf)+);
+    };
+    (custom: $type:ty = $value:expr $(,)?) => {
+        const _: () = {
+            $crate::global_allocator!(static ALLOCATOR: $type = $value);
+        };
+    };
     (conf = $($conf:tt)+) => {
         $crate::global_allocator!();
         $crate::__conf!([] $($conf)+);
@@ -75,7 +141,8 @@ macro_rules! global_allocator {
     ($($other:tt)*) => {
         ::core::compile_error!(
             "alloc-switch: write `global_allocator!()`, optionally with `static NAME`, then `jemalloc` or `system`, then \
-             `conf = \"key:value,…\"`, such as `global_allocator!(pub static ALLOCATOR = jemalloc, conf = \"narenas:4\")`"
+             `conf = \"key:value,…\"`, such as `global_allocator!(pub static ALLOCATOR = jemalloc, conf = \"narenas:4\")`; \
+             or a custom allocator, `static NAME: TYPE = EXPR` or `custom: TYPE = EXPR`"
         );
     };
 }
@@ -100,7 +167,7 @@ macro_rules! choice {
 ///
 /// It takes the argument that [`global_allocator!`](crate::global_allocator!) takes, and refuses what that refuses.
 ///
-/// ```
+#[doc = fence!()]
 /// use std::alloc::{GlobalAlloc, Layout};
 /// # struct Counted<A>(A);
 /// # unsafe impl<A: GlobalAlloc> GlobalAlloc for Counted<A> {

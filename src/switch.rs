@@ -2,9 +2,10 @@
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::fmt;
+use std::path::Path;
 
 use crate::decide::Reason;
-use crate::Choice;
+use crate::{Choice, Error, InPlaceAlloc, Stats, ThreadStats};
 
 /// The allocator that was chosen for an artifact.
 ///
@@ -38,11 +39,36 @@ impl Select for Selector<true> {
     const BACKEND: &'static Self::Backend = &tikv_jemallocator::Jemalloc;
 }
 
-/// What the handle can do beyond `GlobalAlloc`; see the method of the same name on [`Switch`].
+/// What the handle can do beyond allocating; see the methods of [`Switch`]. What is provided is the answer of an allocator
+/// that cannot.
 #[doc(hidden)]
-pub trait Backend: GlobalAlloc {
+pub trait Backend: InPlaceAlloc {
     /// Whether this allocator owns the memory at `ptr`.
     fn owns(ptr: *const u8) -> bool;
+
+    fn stats() -> Option<Stats>;
+
+    fn purge() -> Result<(), Error>;
+
+    #[inline]
+    fn thread_stats() -> Option<ThreadStats> {
+        None
+    }
+
+    #[inline]
+    fn background_threads(_on: bool) -> Result<(), Error> {
+        Err(Error::System)
+    }
+
+    #[inline]
+    fn sample(_on: bool) -> Result<(), Error> {
+        Err(Error::System)
+    }
+
+    #[inline]
+    fn dump(_path: &Path) -> Result<(), Error> {
+        Err(Error::System)
+    }
 }
 
 impl<const JEMALLOC: bool, const REASON: u8> Switch<JEMALLOC, REASON> {

@@ -1,0 +1,54 @@
+//! What every handle does, for a program that names its own `ALLOCATOR`. Linux shows what the kernel knows of it.
+
+#![allow(dead_code)] // each test program uses its part
+
+use std::fs;
+use std::io::Read;
+
+pub const MIB: usize = 1 << 20;
+
+/// Bytes in physical memory, as the kernel counts them. Allocates nothing.
+pub fn resident() -> usize {
+    let mut bytes = [0; 4096];
+    let len = fs::File::open("/proc/self/status").expect("/proc is mounted").read(&mut bytes).unwrap();
+    let status = std::str::from_utf8(&bytes[..len]).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() * 1024
+}
+
+/// How many threads of this process have that name.
+pub fn threads_named(name: &str) -> usize {
+    let tasks = fs::read_dir("/proc/self/task").expect("/proc is mounted");
+    let comm = |task: fs::DirEntry| fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+    tasks.map(|task| comm(task.unwrap())).filter(|comm| comm.trim() == name).count()
+}
+
+/// `bytes` in small blocks, all written to.
+pub fn small_blocks(bytes: usize) -> Vec<Box<[u8; 2048]>> {
+    (0..bytes / 2048).map(|n| Box::new([n as u8; 2048])).collect()
+}
+
+/// Runs `child` in a forked process, which ends there, and returns what it exited with.
+pub fn in_fork(child: impl FnOnce() -> u8) -> i32 {
+    extern "C" {
+        fn fork() -> i32;
+        fn waitpid(pid: i32, status: *mut i32, options: i32) -> i32;
+        fn _exit(status: i32) -> !;
+    }
+    // SAFETY: the child calls nothing but `child` and `_exit`; it is the allocator's part that is tested.
+    unsafe {
+        match fork() {
+            -1 => panic!("{}", std::io::Error::last_os_error()),
+            0 => {
+                let status = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child)).unwrap_or(255);
+                _exit(status.into())
+            }
+            pid => {
+                let mut status = 0;
+                assert_eq!(waitpid(pid, &mut status, 0), pid);
+                assert_eq!(status & 0x7f, 0, "the child was ended by signal {}", status & 0x7f);
+                status >> 8 & 0xff
+            }
+        }
+    }
+}

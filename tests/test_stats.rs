@@ -1,0 +1,82 @@
+//! The numbers follow what the program does.
+
+mod handle;
+
+use handle::{small_blocks, MIB};
+
+alloc_switch::global_allocator!(static ALLOCATOR);
+
+/// One test, because the numbers are the process's.
+#[test]
+#[cfg(any(not(alloc_switch_jemalloc), feature = "stats"))]
+#[cfg(any(alloc_switch_jemalloc, all(target_os = "linux", target_env = "gnu"), target_vendor = "apple"))]
+fn stats_follow_what_is_held() {
+    let allocated = || ALLOCATOR.stats().unwrap().allocated.unwrap();
+    let near = |a: usize, b: usize| a.abs_diff(b) < 2 * MIB;
+    let before = allocated();
+    let large = std::hint::black_box(vec![1_u8; 64 * MIB]);
+    assert!(near(allocated(), before + 64 * MIB));
+    let small = small_blocks(32 * MIB);
+    let held = allocated() - before - 64 * MIB;
+    assert!((32 * MIB..42 * MIB).contains(&held), "32 MiB in blocks, a vector of pointers: {held}");
+    drop(large);
+    assert!(near(allocated(), before + held));
+    drop(small);
+    assert!(near(allocated(), before));
+
+    let large = std::hint::black_box(vec![1_u8; 64 * MIB]);
+    let stats = ALLOCATOR.stats().unwrap();
+    assert!(stats.mapped.unwrap() >= stats.allocated.unwrap());
+    if ALLOCATOR.choice().is_jemalloc() {
+        assert!(stats.active.unwrap() >= stats.allocated.unwrap());
+        assert!(stats.resident.unwrap() >= stats.active.unwrap());
+        #[cfg(target_os = "linux")]
+        assert!(handle::resident() < stats.resident.unwrap() + 32 * MIB, "the kernel counts the program too");
+        drop(large);
+        ALLOCATOR.purge().unwrap();
+        let after = ALLOCATOR.stats().unwrap();
+        assert!(after.resident.unwrap() + 60 * MIB < stats.resident.unwrap());
+        assert!(after.retained.unwrap() + after.mapped.unwrap() >= stats.mapped.unwrap());
+    } else {
+        assert_eq!((stats.active, stats.resident, stats.retained), (None, None, None));
+    }
+}
+
+#[test]
+#[cfg(all(alloc_switch_jemalloc, not(feature = "stats")))]
+fn no_stats_without_the_feature() {
+    assert_eq!(ALLOCATOR.stats(), None);
+}
+
+#[test]
+#[cfg(alloc_switch_jemalloc)]
+fn a_thread_counts_what_it_does_itself() {
+    let count = |work: &dyn Fn()| {
+        let before = ALLOCATOR.thread_stats().unwrap();
+        work();
+        let after = ALLOCATOR.thread_stats().unwrap();
+        (after.allocated - before.allocated, after.deallocated - before.deallocated)
+    };
+    let block = || std::hint::black_box(Box::new([1_u8; 1000])); // a size class of 1,024 bytes
+    assert_eq!(count(&|| ()), (0, 0));
+    assert_eq!(count(&|| drop(block())), (1024, 1024));
+    assert_eq!(count(&|| std::mem::forget(block())), (1024, 0));
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        assert_eq!(count(&|| ()), (0, 0), "a thread has counters of its own");
+        let before = ALLOCATOR.thread_stats().unwrap().allocated;
+        let boxed = block();
+        assert_eq!(ALLOCATOR.thread_stats().unwrap().allocated - before, 1024);
+        sender.send(boxed).unwrap();
+    })
+    .join()
+    .unwrap();
+    let foreign = std::cell::Cell::new(Some(receiver.recv().unwrap()));
+    assert_eq!(count(&|| drop(foreign.take())), (0, 1024), "what this thread frees for another");
+}
+
+#[test]
+#[cfg(not(alloc_switch_jemalloc))]
+fn the_system_allocator_does_not_count_threads() {
+    assert_eq!(ALLOCATOR.thread_stats(), None);
+}

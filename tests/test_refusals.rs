@@ -5,39 +5,53 @@ mod support;
 use std::fs;
 use std::path::Path;
 
-use support::fixture;
+use support::{fixture, Fixture};
 
-fn assert_refused(folder: &str, target: &str) {
+/// Folders below `tests/fixtures/refused` with one artifact in each file.
+fn assert_all_refused(folder: &str, target: &str) {
     let folder = Path::new(support::ROOT).join("tests/fixtures/refused").join(folder);
     let mut count = 0;
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap();
-        let source = fs::read_to_string(&path).unwrap();
-        let sentence = source.lines().next().and_then(|line| line.strip_prefix("//! ")).expect("the sentence");
-        let call = 1 + source.lines().position(|line| line.contains("alloc_switch::")).expect("a call") as u64;
-
-        let errors = fixture("refused").command("check").args([target, name]).errors();
-        assert_eq!(errors.len(), 1, "{name}: {errors:?}");
-        let (message, file, line) = &errors[0];
-        // rustc's own words before ours differ between versions
-        let ours = message.find("alloc-switch: ").map_or(message.as_str(), |at| &message[at..]);
-        assert_eq!(ours, sentence, "{name}");
-        assert!(file.ends_with(&format!("{name}.rs")), "{name}: points to {file}");
-        assert!(*line >= call, "{name}: points to line {line}");
+        assert_refused(&path, fixture("refused").args([target, name]));
         count += 1;
     }
     assert!(count >= 4, "{count} cases");
 }
 
+/// The first line of the source is the sentence.
+fn assert_refused(path: &Path, fixture: Fixture) {
+    let source = fs::read_to_string(path).unwrap();
+    let sentence = source.lines().next().and_then(|line| line.strip_prefix("//! ")).expect("the sentence");
+    let call = 1 + source.lines().position(|line| line.contains("alloc_switch::")).expect("a call") as u64;
+
+    let errors = fixture.command("check").errors();
+    assert_eq!(errors.len(), 1, "{path:?}: {errors:?}");
+    let (message, file, line) = &errors[0];
+    // rustc's own words before ours differ between versions
+    let ours = message.find("alloc-switch: ").map_or(message.as_str(), |at| &message[at..]);
+    assert_eq!(ours, sentence, "{path:?}");
+    assert!(path.ends_with(file), "{path:?}: points to {file}");
+    assert!(*line >= call, "{path:?}: points to line {line}");
+}
+
 #[test]
 fn programs() {
-    assert_refused("src/bin", "--bin");
+    assert_all_refused("src/bin", "--bin");
 }
 
 #[test]
 fn libraries() {
-    assert_refused("examples", "--example");
+    assert_all_refused("examples", "--example");
+}
+
+#[test]
+fn a_procedural_macro() {
+    // built for the compiler's host, and so with a jemalloc of its own
+    let archive = fixture("app").build().jemalloc();
+    let path = Path::new(support::ROOT).join("tests/fixtures/refused-macro/src/lib.rs");
+    assert_refused(&path, fixture("refused-macro").prebuilt_jemalloc(&archive));
 }
 
 /// With the feature that the sentence names, the same library compiles.

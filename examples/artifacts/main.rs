@@ -6,7 +6,6 @@
 //!
 //! Each cell comes from the file that was built or from running it. Exit status: 1 if an artifact contradicts the policy,
 //! or if something cannot be built or run. It needs a Unix host, and `cc` as the host of the libraries; `CC` names another.
-//! With the feature `jemalloc-in-libraries` the procedural macro contradicts: nothing can be registered in one.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -4,8 +4,8 @@
 alloc_switch::global_allocator!(static ALLOCATOR, conf = "narenas:2");
 
 fn main() {
-    let argument = std::env::args().nth(1);
-    if argument.as_deref() == Some("bench") {
+    #[cfg(not(target_family = "wasm"))]
+    if std::env::args().nth(1).as_deref() == Some("bench") {
         return bench();
     }
     println!("{ALLOCATOR}");
@@ -18,13 +18,14 @@ fn main() {
     #[cfg(unix)]
     {
         println!("forked child: {:?}", unix::in_child());
-        if let Some(plugin) = argument {
+        if let Some(plugin) = std::env::args().nth(1) {
             println!("plug-in: {}", unix::plugin(plugin));
         }
     }
 }
 
 /// Four threads that each keep a thousand blocks of mixed sizes and replace one at a time.
+#[cfg(not(target_family = "wasm"))]
 fn bench() {
     let start = std::time::Instant::now();
     let work = |seed: usize| {

@@ -2,10 +2,10 @@
 
 mod handle;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use alloc_switch::{conf, Error};
+#[allow(unused_imports)] // without the feature
 use handle::MIB;
 
 // A sample every 4 KiB, and nothing before it is asked for.
@@ -33,8 +33,8 @@ fn it_takes_a_feature() {
 fn held() -> usize {
     let path = file("held");
     ALLOCATOR.dump_profile(&path).unwrap();
-    let dump = fs::read_to_string(&path).unwrap();
-    fs::remove_file(&path).unwrap();
+    let dump = std::fs::read_to_string(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
     assert!(dump.starts_with("heap_v2/4096\n"), "{dump}");
     assert!(dump.contains("\nMAPPED_LIBRARIES:\n"), "{dump}");
     // "  t*: objects: bytes [0: 0]"

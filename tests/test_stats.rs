@@ -2,6 +2,7 @@
 
 mod handle;
 
+#[allow(unused_imports)] // without the feature
 use handle::{small_blocks, MIB};
 
 alloc_switch::global_allocator!(static ALLOCATOR);

@@ -45,4 +45,6 @@ pub mod __private {
     pub use crate::conf::{join, joined_len};
     pub use crate::in_place::custom;
     pub use crate::refuse::{refuse, refuse_conf};
+
+    include!(concat!(env!("OUT_DIR"), "/page_size.rs"));
 }

@@ -52,19 +52,28 @@ fn main() {
     if veto.is_none() {
         println!("cargo:rustc-cfg=alloc_switch_jemalloc");
         version = describe_jemalloc(&build);
-        warn_of_page_size(&build.target);
+    }
+    let warning = page_size_warning(&build.target).filter(|_| veto.is_none());
+    if let Some(warning) = &warning {
+        println!("cargo:warning={warning}");
     }
     // Files, not environment variables: those reach the programs that Cargo runs, and a build that one of them starts.
     let out_dir = var("OUT_DIR");
-    for (file, constant) in [("veto.rs", format!("{veto:?}\n")), ("version.rs", format!("{version:?}\n"))] {
-        fs::write(Path::new(&out_dir).join(file), constant).expect("OUT_DIR is writable");
+    // Cargo keeps a build script's warnings to itself for crates from a registry; rustc's reach whoever calls the macro.
+    let page_size = warning.map_or(String::new(), |note| format!("#[deprecated(note = {note:?})]\n"));
+    for (file, text) in [
+        ("veto.rs", format!("{veto:?}\n")),
+        ("version.rs", format!("{version:?}\n")),
+        ("page_size.rs", format!("{page_size}pub const PAGE_SIZE: () = ();\n")),
+    ] {
+        fs::write(Path::new(&out_dir).join(file), text).expect("OUT_DIR is writable");
     }
 }
 
-/// Warns whoever forces jemalloc on a target where it may be built for too small a page, unless they have set the size
-/// or brought their own library. tikv-jemalloc-sys reads each variable with the target as a prefix first.
-fn warn_of_page_size(target: &decide::Target) {
-    let Some(lg_page) = target.lg_page() else { return };
+/// What to tell whoever forces jemalloc on a target where it may be built for too small a page, unless they have set the
+/// size or brought their own library. tikv-jemalloc-sys reads each variable with the target as a prefix first.
+fn page_size_warning(target: &decide::Target) -> Option<String> {
+    let lg_page = target.lg_page()?;
     let prefix = target.triple.to_uppercase().replace('-', "_");
     let size = format!("{prefix}_JEMALLOC_SYS_WITH_LG_PAGE");
     let library = format!("{prefix}_JEMALLOC_OVERRIDE");
@@ -72,13 +81,13 @@ fn warn_of_page_size(target: &decide::Target) {
     for name in names {
         println!("cargo:rerun-if-env-changed={name}");
     }
-    if names.iter().all(|name| env::var_os(name).is_none()) {
-        println!(
-            "cargo:warning=jemalloc is forced on {} and will abort where the kernel's pages are larger than those it is \
-             built for: set {size}={lg_page}",
+    names.iter().all(|name| env::var_os(name).is_none()).then(|| {
+        format!(
+            "jemalloc is forced on {} and will abort where the kernel's pages are larger than those it is built for: set \
+             {size}={lg_page}",
             target.triple
-        );
-    }
+        )
+    })
 }
 
 /// Says which jemalloc will be linked: its version, and whether its symbols are prefixed. Its own header knows; where

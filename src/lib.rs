@@ -49,4 +49,6 @@ pub mod __private {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     pub use crate::stay_loaded::stay_loaded;
     pub use crate::stay_loaded::stays_loaded;
+
+    include!(concat!(env!("OUT_DIR"), "/page_size.rs"));
 }

@@ -206,8 +206,10 @@ macro_rules! __switch {
 #[macro_export]
 macro_rules! __check {
     ($($argument:ident)?) => {
-        const _: $crate::Choice =
-            $crate::__private::refuse($crate::__argument!($($argument)?), $crate::__artifact!());
+        const _: $crate::Choice = {
+            let () = $crate::__private::PAGE_SIZE; // deprecated, if there is something to say
+            $crate::__private::refuse($crate::__argument!($($argument)?), $crate::__artifact!())
+        };
     };
 }
 

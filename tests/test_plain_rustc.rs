@@ -23,7 +23,7 @@ fn rustc(folder: &Path) -> Command {
 
 fn rustc_edition(folder: &Path, edition: &str) -> Command {
     let mut rustc = bare(env::var_os("RUSTC").unwrap_or("rustc".into()));
-    rustc.args(["--edition", edition, "--cap-lints", "allow", "-L"]).arg(folder).arg("--out-dir").arg(folder);
+    rustc.args(["--edition", edition, "-L"]).arg(folder).arg("--out-dir").arg(folder);
     rustc.current_dir(folder);
     // What rules_rust gives to every crate, and looks like Cargo.
     rustc.envs([("CARGO_CRATE_NAME", "plain"), ("CARGO_PKG_NAME", "plain"), ("CARGO_MANIFEST_DIR", ROOT)]);
@@ -80,7 +80,7 @@ fn plain_rustc() {
         let name = package.replace('-', "_");
         let source = source_of(package).join("src/lib.rs");
         run(rustc(&folder)
-            .args(["--crate-type", "rlib", "--crate-name", &name])
+            .args(["--crate-type", "rlib", "--cap-lints", "allow", "--crate-name", &name])
             .args(extra)
             .arg("-L")
             .arg(archive)
@@ -120,12 +120,22 @@ fn plain_rustc() {
     assert_eq!(line, format!("{}; Ok(())\n", jemalloc("global_allocator!(jemalloc)")));
     let line = program(&["--cfg", "alloc_switch=\"jemalloc\""], &[]);
     assert_eq!(line, format!("{}; Ok(())\n", jemalloc("--cfg alloc_switch=\"jemalloc\"")));
+    // The program is told what the build script has found: Cargo shows a registry crate's warnings to nobody.
+    let mut forced = build_script(&folder, "powerpc64le-unknown-linux-gnu powerpc64 unknown linux gnu little");
+    run(forced.env("CARGO_CFG_ALLOC_SWITCH", "jemalloc").env("DEP_JEMALLOC_ROOT", archive.parent().unwrap()));
+    program(&[], &[]);
+    let mut warned = rustc(&folder);
+    warned.args(["--extern", "alloc_switch"]).arg(Path::new(ROOT).join("tests/hosts/plain.rs"));
+    let said = warned.output().unwrap().stderr;
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("set POWERPC64LE_UNKNOWN_LINUX_GNU_JEMALLOC_SYS_WITH_LG_PAGE=16"), "{said}");
+    run(&mut script);
     // The veto holds although the build script has not seen it.
     let line = program(&["--cfg", "alloc_switch=\"system\""], &["--cfg", "ask"]);
     assert_eq!(line, "system (--cfg alloc_switch=\"system\"); Ok(())\n");
 }
 
-/// The one warning of the build script: page sizes.
+/// Whoever forces jemalloc where pages may be larger is told so: by the build script, and by rustc in the program.
 #[test]
 fn page_size() {
     let folder = folder("page-size");

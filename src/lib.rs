@@ -27,6 +27,7 @@ mod in_place;
 mod refuse;
 mod self_check;
 mod stats;
+mod stay_loaded;
 mod switch;
 
 pub use choice::Choice;
@@ -45,4 +46,7 @@ pub mod __private {
     pub use crate::conf::{join, joined_len};
     pub use crate::in_place::custom;
     pub use crate::refuse::{refuse, refuse_conf};
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    pub use crate::stay_loaded::stay_loaded;
+    pub use crate::stay_loaded::stays_loaded;
 }

@@ -96,6 +96,7 @@ macro_rules! global_allocator {
         $crate::__with_argument! {
             [$($argument)?]
             $crate::__check!($($argument)?);
+            $crate::__stay_loaded!($($argument)?);
             $(#[$attribute])*
             #[cfg_attr(not(proc_macro), global_allocator)]
             $vis static $name: $crate::__switch!($($argument)?) = $crate::__switch!($($argument)?);
@@ -108,8 +109,9 @@ macro_rules! global_allocator {
     ($(#[$attribute:meta])* $vis:vis static $name:ident: $type:ty = $value:expr $(,)?) => {
         // A System artifact, as far as the features can break one.
         $crate::__check!(system);
+        $crate::__stay_loaded!();
         $(#[$attribute])*
-        #[global_allocator]
+        #[cfg_attr(not(proc_macro), global_allocator)]
         $vis static $name: $type = $crate::__private::custom::<$type>($value);
     };
     ($(#[$attribute:meta])* $vis:vis static $name:ident: $type:ty = $value:expr, conf = $($conf:tt)+) => {
@@ -217,6 +219,29 @@ macro_rules! __with_argument {
     ([jemalloc] $($items:tt)*) => { $($items)* };
     ([system] $($items:tt)*) => { $($items)* };
     ([$other:ident] $($items:tt)*) => { const _: () = { $crate::__argument!($other); }; };
+}
+
+// In `.init_array` the loader finds functions to call: here one, or none.
+#[cfg(all(feature = "jemalloc-in-libraries", target_os = "linux", target_env = "gnu"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __stay_loaded {
+    ($($argument:ident)?) => {
+        const _: () = {
+            const FUNCTIONS: ::core::primitive::usize =
+                $crate::__private::stays_loaded($crate::choice!($($argument)?), $crate::__artifact!()) as _;
+            #[used]
+            #[link_section = ".init_array"]
+            static INIT: [extern "C" fn(); FUNCTIONS] = [$crate::__private::stay_loaded; FUNCTIONS];
+        };
+    };
+}
+
+#[cfg(not(all(feature = "jemalloc-in-libraries", target_os = "linux", target_env = "gnu")))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __stay_loaded {
+    ($($argument:ident)?) => {};
 }
 
 #[doc(hidden)]

@@ -24,6 +24,7 @@ pub fn threads_named(name: &str) -> usize {
 }
 
 /// `bytes` in small blocks, all written to.
+#[allow(clippy::vec_box)] // a block each
 pub fn small_blocks(bytes: usize) -> Vec<Box<[u8; 2048]>> {
     (0..bytes / 2048).map(|n| Box::new([n as u8; 2048])).collect()
 }

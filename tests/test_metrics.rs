@@ -1,0 +1,69 @@
+//! A library in the middle of a graph takes the handle without its type.
+
+mod support;
+
+use support::{fixture, run};
+
+const NOT_HERE: &str = "Err(System)";
+
+#[test]
+fn a_program_on_jemalloc_and_one_on_the_system_allocator() {
+    let out = fixture("handled").args(["--bins"]).build().run("fixture-handled", &[]);
+    let jemalloc = support::jemalloc("executable artifact");
+    assert_eq!(out, format!("{jemalloc}; allocated: None; by this thread: Some(\"some\"); purge: Ok(())\n"));
+
+    let out = fixture("handled").args(["--bins"]).features("stats").build().run("fixture-handled", &[]);
+    assert_eq!(out, format!("{jemalloc}; allocated: Some(\"some\"); by this thread: Some(\"some\"); purge: Ok(())\n"));
+
+    let system = fixture("handled").args(["--bins", "--no-default-features"]).build().run("fixture-handled", &[]);
+    let (stats, purge) = if cfg!(all(target_os = "linux", target_env = "gnu")) || cfg!(target_vendor = "apple") {
+        ("Some(\"some\")", "Ok(())")
+    } else {
+        ("None", NOT_HERE)
+    };
+    let expected =
+        format!("system (feature jemalloc is off); allocated: {stats}; by this thread: None; purge: {purge}\n");
+    assert_eq!(system, expected);
+}
+
+/// Every function of the handle is in it, and not one symbol of jemalloc, optimised or not.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_library_on_the_system_allocator_has_no_jemalloc_in_it() {
+    for profile in ["dev", "release"] {
+        let built = fixture("handled").args(["--lib", "--profile", profile]).build();
+        let library = built.file("libfixture_handled.so");
+        let symbols = run(std::process::Command::new("nm").arg("-a").arg(library));
+        assert!(symbols.contains("handled_report"));
+        let found: Vec<_> =
+            symbols.lines().filter(|l| ["rjem", "jemalloc", "mallctl"].iter().any(|n| l.contains(n))).collect();
+        assert!(found.is_empty(), "{profile}: {found:#?}");
+        let strings = std::fs::read(library).unwrap();
+        assert!(!strings.windows(10).any(|w| w == b"<jemalloc>"), "{profile}: what jemalloc begins its messages with");
+    }
+}
+
+#[test]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn a_library_answers_for_its_own_allocator() {
+    let report = |features: &[&str]| {
+        let built = fixture("handled").args(["--lib"]).args(features.iter().copied()).build();
+        let python = "import ctypes, sys; library = ctypes.CDLL(sys.argv[1]); \
+                      library.handled_report.restype = ctypes.c_char_p; print(library.handled_report().decode())";
+        run(std::process::Command::new("python3").args(["-c", python]).arg(built.file("libfixture_handled.so")))
+    };
+    assert_eq!(
+        report(&[]),
+        "system (library artifact); allocated: Some(\"some\"); by this thread: None; purge: Ok(()); usable: true; \
+         in place: true; threads: Err(System); start: Err(System); stop: Err(System); dump: Err(System)\n"
+    );
+    let jemalloc = support::jemalloc("feature jemalloc-in-libraries");
+    assert_eq!(
+        report(&["--features", "jemalloc-in-libraries"]),
+        format!(
+            "{jemalloc}; allocated: None; by this thread: Some(\"some\"); purge: Ok(()); usable: true; in place: true; \
+             threads: Ok(()); start: Err(Feature(\"profiling\")); stop: Err(Feature(\"profiling\")); \
+             dump: Err(Feature(\"profiling\"))\n"
+        )
+    );
+}

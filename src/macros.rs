@@ -111,7 +111,7 @@ macro_rules! global_allocator {
         $crate::__check!(system);
         $crate::__stay_loaded!();
         $(#[$attribute])*
-        #[global_allocator]
+        #[cfg_attr(not(proc_macro), global_allocator)]
         $vis static $name: $type = $crate::__private::custom::<$type>($value);
     };
     ($(#[$attribute:meta])* $vis:vis static $name:ident: $type:ty = $value:expr, conf = $($conf:tt)+) => {

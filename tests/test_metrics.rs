@@ -30,8 +30,10 @@ fn a_program_on_jemalloc_and_one_on_the_system_allocator() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_library_on_the_system_allocator_has_no_jemalloc_in_it() {
-    for profile in ["dev", "release"] {
-        let built = fixture("handled").args(["--lib", "--profile", profile]).build();
+    let dev = fixture("handled").args(["--lib"]).build();
+    let jemalloc = dev.jemalloc.clone().expect("jemalloc was built, and is not linked");
+    let release = fixture("handled").args(["--lib", "--release"]).prebuilt_jemalloc(&jemalloc).build();
+    for (profile, built) in [("dev", dev), ("release", release)] {
         let library = built.file("libfixture_handled.so");
         let symbols = run(std::process::Command::new("nm").arg("-a").arg(library));
         assert!(symbols.contains("handled_report"));

@@ -7,28 +7,40 @@
 #![warn(missing_docs)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+// How it works, in the order of a build:
+//
+// 1. Cargo.toml leaves jemalloc out of the graph where it cannot be wanted.
+// 2. build.rs asks the rule in decide.rs for a veto of the whole build, and links jemalloc if there is none.
+// 3. The macros (macros.rs) expand in the root of an artifact, where Cargo's variables tell what it is; choice.rs completes
+//    the rule there, as a constant, and refuse.rs stops what cannot work.
+// 4. switch.rs makes a type of that constant: `Jemalloc` or `System` under one name, with everything that the handle does.
+
 extern crate std;
 
 #[macro_use]
 mod macros;
 
-#[cfg(alloc_switch_jemalloc)]
-mod jemalloc;
-mod system;
-
+// the decision
 mod choice;
 pub mod conf;
-mod control;
 #[doc(hidden)]
 pub mod decide;
+mod refuse;
+mod switch;
+
+// the two allocators
+#[cfg(alloc_switch_jemalloc)]
+mod jemalloc;
+mod stay_loaded;
+mod system;
+
+// the handle
+mod control;
 mod error;
 mod handle;
 mod in_place;
-mod refuse;
 mod self_check;
 mod stats;
-mod stay_loaded;
-mod switch;
 
 pub use choice::Choice;
 pub use decide::{Allocator, Artifact, Reason};

@@ -6,8 +6,8 @@
 //! * `--rounds N`, `--scale N`: runs of each, and how much each does (default 5 and 1);
 //! * `--workloads A,B`, `--allocators A,B`: only these (`system` is always there, to compare with);
 //! * `--try 'NAME=OPTIONS'`: one more row for a jemalloc that runs with these options, from the environment; repeatable;
-//! * `--musl`: the same on a static musl, beside glibc. `--musl 'COMMAND'` gives what stands for `cargo build` if the
-//!   target is not installed, as with `-Zbuild-std`;
+//! * `--musl`: the same on a static musl, beside glibc. `--musl 'COMMAND'` says what stands for `cargo build` in a shell
+//!   where that target is not installed; docs/figures.md has one with `-Zbuild-std`;
 //! * `--write`: writes docs/figures.md (between its two marks) and the plots beside it.
 
 #[path = "report/mod.rs"]
@@ -140,13 +140,14 @@ fn usage(arg: &str) -> ! {
 }
 
 fn build(options: &Options) -> Vec<Allocator> {
+    let cargo = concat!("'", env!("CARGO"), "' build");
     let mut allocators = Vec::new();
     for (name, features, what) in ALLOCATORS.iter().filter(|(name, ..)| options.allocators.iter().any(|a| a == name)) {
-        let program = build_one("cargo build", None, name, features);
+        let program = build_one(cargo, None, name, features);
         allocators.push(Allocator { name: name.to_string(), what: what.to_string(), program, conf: None });
     }
     for (name, conf) in &options.tries {
-        let program = build_one("cargo build", None, "jemalloc", "stock");
+        let program = build_one(cargo, None, "jemalloc", "stock");
         let what = format!("`_RJEM_MALLOC_CONF={conf}`");
         allocators.push(Allocator { name: name.clone(), what, program, conf: Some(conf.clone()) });
     }
@@ -168,10 +169,9 @@ fn build_one(command: &str, target: Option<&str>, name: &str, features: &str) ->
     eprintln!("building {name}");
     let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let directory = tmp.parent().unwrap(); // jemalloc may be there already
-    let mut words = command.split(' ');
-    let first = words.next().unwrap();
-    let mut cargo = Command::new(if first == "cargo" { env!("CARGO") } else { first });
-    cargo.args(words).args(["--quiet", "--release", "--locked", "--features", features]);
+    let mut cargo = Command::new("sh");
+    cargo.args(["-c", &format!("{command} \"$@\""), "sh"]);
+    cargo.args(["--quiet", "--release", "--locked", "--features", features]);
     cargo.args(["--manifest-path", &format!("{ROOT}/benches/programs/Cargo.toml")]).arg("--target-dir").arg(directory);
     let mut built = directory.to_owned();
     if let Some(target) = target {

@@ -105,13 +105,32 @@ fn describe_jemalloc(build: &decide::Build) -> Option<String> {
         }
         Err(_) => {
             let prefixed_anyway = build.target.vendor == "apple" || matches!(build.target.os, "android" | "dragonfly");
-            build.override_malloc && !prefixed_anyway
+            let unprefixed = build.override_malloc && !prefixed_anyway;
+            refuse_other_names(build.target.triple, unprefixed);
+            unprefixed
         }
     };
     if unprefixed {
         println!("cargo:rustc-cfg=alloc_switch_unprefixed");
     }
     version
+}
+
+/// Stops where the library that `JEMALLOC_OVERRIDE` names has other symbols than those that will be linked.
+fn refuse_other_names(triple: &str, unprefixed: bool) {
+    let by_target = format!("{}_JEMALLOC_OVERRIDE", triple.to_uppercase().replace('-', "_"));
+    let Some(path) = env::var_os(by_target).or_else(|| env::var_os("JEMALLOC_OVERRIDE")) else { return };
+    let library = fs::read(&path).unwrap_or_default();
+    let has = |name: &[u8]| library.windows(name.len()).any(|bytes| bytes == name);
+    let (prefixed_library, any) = (has(b"_rjem_mallocx"), has(b"mallocx"));
+    if any && prefixed_library == unprefixed {
+        let (has, remedy) = if unprefixed { ("with", "off") } else { ("without", "on") };
+        eprintln!(
+            "error: JEMALLOC_OVERRIDE={} is a jemalloc {has} the prefix _rjem_: turn the feature `override-malloc` {remedy}",
+            Path::new(&path).display()
+        );
+        process::exit(1);
+    }
 }
 
 /// Whether rustc is told to link the standard library as a shared library; the last word counts.

@@ -50,3 +50,23 @@ fn a_library_artifact_is_refused() {
         );
     }
 }
+
+/// A distribution's library has no prefix, ours has one by default; mixed up, they do not link.
+#[test]
+fn a_library_with_other_names_is_refused() {
+    let with_prefix = fixture("app").build().jemalloc();
+    let without = fixture("app").features("override-malloc,witness").build().jemalloc();
+    for (archive, features, sentence) in [
+        (without, "", "is a jemalloc without the prefix _rjem_: turn the feature `override-malloc` on\n"),
+        (
+            with_prefix,
+            "override-malloc",
+            "is a jemalloc with the prefix _rjem_: turn the feature `override-malloc` off\n",
+        ),
+    ] {
+        let out = fixture("app").features(features).prebuilt_jemalloc(&archive).output();
+        let stderr = String::from_utf8(out.stderr).unwrap();
+        let sentence = format!("error: JEMALLOC_OVERRIDE={} {sentence}", archive.display());
+        assert!(!out.status.success() && stderr.contains(&sentence), "{stderr}");
+    }
+}

@@ -70,7 +70,7 @@ impl Facts {
 fn cargo_builds_jemalloc(triple: &str, args: &[&str], rustflags: &str) -> bool {
     let tree = output(
         Command::new(env!("CARGO"))
-            .args(["tree", "--offline", "--edges", "normal", "--prefix", "none", "--package", "alloc-switch"])
+            .args(["tree", "--locked", "--edges", "normal", "--prefix", "none", "--package", "alloc-switch"])
             .args(["--target", triple])
             .args(args)
             .current_dir(ROOT)

@@ -6,7 +6,7 @@ use std::process::Command;
 fn jemalloc(target: &str, features: &str, rustflags: &str) -> Option<String> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo
-        .args(["tree", "--offline", "--edges", "normal", "--prefix", "none", "--format", "{p} [{f}]"])
+        .args(["tree", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p} [{f}]"])
         .args(["--target", target, "--no-default-features", "--features", features])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .env_remove("CARGO_ENCODED_RUSTFLAGS")

@@ -57,7 +57,7 @@ fn source_of(package: &str) -> PathBuf {
         "metadata",
         "--format-version=1",
         "--all-features",
-        "--offline",
+        "--locked",
     ]));
     let metadata: serde_json::Value = serde_json::from_str(&metadata).unwrap();
     let package = metadata["packages"].as_array().unwrap().iter().find(|p| p["name"] == package).unwrap();

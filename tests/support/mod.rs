@@ -177,7 +177,7 @@ impl Fixture {
 
     /// The packages that Cargo would build for the host.
     pub fn tree(&self) -> Vec<String> {
-        let tree = self.clone().command("tree").args(["--offline", "--edges", "normal", "--prefix", "none"]);
+        let tree = self.clone().command("tree").args(["--locked", "--edges", "normal", "--prefix", "none"]);
         let out = tree.output();
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
         let names = String::from_utf8(out.stdout).unwrap();

@@ -4,13 +4,12 @@
 
 mod handle;
 
-use std::thread::sleep;
-use std::time::Duration;
-
-use handle::{in_fork, resident, small_blocks, threads_named, MIB};
-
 #[cfg(alloc_switch_jemalloc)]
-alloc_switch::global_allocator!(static ALLOCATOR, conf = "dirty_decay_ms:1000,muzzy_decay_ms:0,background_thread:false");
+alloc_switch::global_allocator!(
+    static ALLOCATOR,
+    // what is freed is due after a second, and large extents no sooner
+    conf = "dirty_decay_ms:1000,muzzy_decay_ms:0,oversize_threshold:0,background_thread:false"
+);
 #[cfg(not(alloc_switch_jemalloc))]
 alloc_switch::global_allocator!(static ALLOCATOR);
 
@@ -23,68 +22,74 @@ fn there_are_none() {
 }
 
 #[cfg(all(alloc_switch_jemalloc, not(target_env = "musl")))]
-fn threads() -> usize {
-    threads_named("jemalloc_bg_thd")
-}
+mod jemalloc {
+    use std::thread::sleep;
+    use std::time::Duration;
 
-/// Waits for what another thread will do: up to a minute, which is no measure of anything.
-#[cfg(all(alloc_switch_jemalloc, not(target_env = "musl")))]
-fn soon(condition: impl Fn() -> bool) -> bool {
-    (0..600).any(|_| {
-        sleep(Duration::from_millis(100));
-        condition()
-    })
-}
+    use crate::handle::{in_fork, resident, small_blocks, threads_named, MIB};
+    use crate::ALLOCATOR;
 
-/// One test, because the threads are the process's.
-#[test]
-#[cfg(all(alloc_switch_jemalloc, not(target_env = "musl")))]
-fn they_give_back_the_memory_of_an_idle_program() {
-    assert_eq!(threads(), 0);
-    let before = resident();
-    let blocks = small_blocks(128 * MIB);
-    drop(blocks);
-    // A program that does not allocate keeps what it has freed, however long that is due.
-    sleep(Duration::from_secs(2));
-    let freed = resident();
-    assert!(freed > before + 64 * MIB, "{before} {freed}");
+    fn threads() -> usize {
+        threads_named("jemalloc_bg_thd")
+    }
 
-    ALLOCATOR.background_threads(true).unwrap();
-    assert!(soon(|| threads() > 0));
-    let given_back = soon(|| resident() < before + 30 * MIB);
-    assert!(given_back, "{before} {freed} {}", resident());
+    /// Waits for what another thread will do: up to a minute, which is no measure of anything.
+    fn soon(condition: impl Fn() -> bool) -> bool {
+        (0..600).any(|_| {
+            sleep(Duration::from_millis(100));
+            condition()
+        })
+    }
 
-    // A child has none, is told so, and may have them again.
-    let status = in_fork(|| {
-        let off = threads() == 0 && !enabled();
-        drop(std::hint::black_box(small_blocks(MIB)));
-        ALLOCATOR.purge().unwrap();
-        ALLOCATOR.background_threads(false).unwrap();
+    /// One test, because the threads are the process's.
+    #[test]
+    fn they_give_back_the_memory_of_an_idle_program() {
+        assert_eq!(threads(), 0);
+        let before = resident();
+        // Few blocks, because each that is freed may do what is due by then.
+        let blocks: Vec<Vec<u8>> = (0..32).map(|_| std::hint::black_box(vec![1; 4 * MIB])).collect();
+        drop(blocks);
+        // A program that does not allocate keeps what it has freed, however long that is due.
+        sleep(Duration::from_secs(2));
+        let freed = resident();
+        assert!(freed > before + 64 * MIB, "{before} {freed}");
+
         ALLOCATOR.background_threads(true).unwrap();
-        let on = soon(|| threads() > 0) && enabled();
-        // and its own child
-        let grandchild = in_fork(|| (threads() == 0 && !enabled()).into());
+        assert!(soon(|| threads() > 0));
+        let given_back = soon(|| resident() < before + 30 * MIB);
+        assert!(given_back, "{before} {freed} {}", resident());
+
+        // A child has none, is told so, and may have them again.
+        let status = in_fork(|| {
+            let off = threads() == 0 && !enabled();
+            drop(std::hint::black_box(small_blocks(MIB)));
+            ALLOCATOR.purge().unwrap();
+            ALLOCATOR.background_threads(false).unwrap();
+            ALLOCATOR.background_threads(true).unwrap();
+            let on = soon(|| threads() > 0) && enabled();
+            // and its own child
+            let grandchild = in_fork(|| (threads() == 0 && !enabled()).into());
+            ALLOCATOR.background_threads(false).unwrap();
+            drop(std::hint::black_box(small_blocks(MIB)));
+            u8::from(off) | u8::from(on) << 1 | (grandchild as u8) << 2 | u8::from(soon(|| threads() == 0)) << 3
+        });
+        assert_eq!(status, 0b1111, "off after fork, on again, off in the grandchild, off when told to");
+        assert!(threads() > 0 && enabled(), "the parent keeps them");
+
+        ALLOCATOR.background_threads(true).unwrap();
         ALLOCATOR.background_threads(false).unwrap();
-        drop(std::hint::black_box(small_blocks(MIB)));
-        u8::from(off) | u8::from(on) << 1 | (grandchild as u8) << 2 | u8::from(soon(|| threads() == 0)) << 3
-    });
-    assert_eq!(status, 0b1111, "off after fork, on again, off in the grandchild, off when told to");
-    assert!(threads() > 0 && enabled(), "the parent keeps them");
+        assert!(soon(|| threads() == 0));
+        assert!(!enabled());
+    }
 
-    ALLOCATOR.background_threads(true).unwrap();
-    ALLOCATOR.background_threads(false).unwrap();
-    assert!(soon(|| threads() == 0));
-    assert!(!enabled());
-}
-
-#[cfg(all(alloc_switch_jemalloc, not(target_env = "musl")))]
-fn enabled() -> bool {
-    let (mut enabled, mut len) = (false, size_of::<bool>());
-    // SAFETY: the key is a `bool`.
-    let error = unsafe {
-        let value = (&raw mut enabled).cast();
-        tikv_jemalloc_sys::mallctl(c"background_thread".as_ptr(), value, &raw mut len, std::ptr::null_mut(), 0)
-    };
-    assert_eq!(error, 0);
-    enabled
+    fn enabled() -> bool {
+        let (mut enabled, mut len) = (false, size_of::<bool>());
+        // SAFETY: the key is a `bool`.
+        let error = unsafe {
+            let value = (&raw mut enabled).cast();
+            tikv_jemalloc_sys::mallctl(c"background_thread".as_ptr(), value, &raw mut len, std::ptr::null_mut(), 0)
+        };
+        assert_eq!(error, 0);
+        enabled
+    }
 }

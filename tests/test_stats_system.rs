@@ -2,26 +2,35 @@
 
 mod handle;
 
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 use handle::{small_blocks, MIB};
 
 alloc_switch::global_allocator!(static ALLOCATOR = system);
 
 /// One test, because the numbers are the process's.
 #[test]
-#[cfg(all(target_os = "linux", target_env = "gnu", not(alloc_switch_unprefixed)))]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn stats_follow_what_is_held() {
+    // `override-malloc` puts jemalloc behind `malloc`, and it is asked.
+    let jemalloc = cfg!(alloc_switch_unprefixed);
+    if jemalloc && cfg!(not(feature = "stats")) {
+        assert_eq!(ALLOCATOR.stats(), None);
+        return;
+    }
     let allocated = || ALLOCATOR.stats().expect("glibc 2.33 or later").allocated.unwrap();
     let before = allocated();
     let large = std::hint::black_box(vec![1_u8; 64 * MIB]);
-    assert!(allocated().abs_diff(before + 64 * MIB) < MIB);
+    assert!(allocated().abs_diff(before + 64 * MIB) < 2 * MIB);
     let small = small_blocks(32 * MIB);
     let held = allocated() - before - 64 * MIB;
     assert!((32 * MIB..42 * MIB).contains(&held), "32 MiB in blocks, a vector of pointers: {held}");
     let stats = ALLOCATOR.stats().unwrap();
     assert!(stats.mapped.unwrap() >= stats.allocated.unwrap());
-    assert_eq!((stats.active, stats.resident, stats.retained), (None, None, None));
+    for field in [stats.active, stats.resident, stats.retained] {
+        assert_eq!(field.is_some(), jemalloc);
+    }
     drop((large, small));
-    assert!(allocated().abs_diff(before) < MIB);
+    assert!(allocated().abs_diff(before) < 2 * MIB);
     assert_eq!(ALLOCATOR.thread_stats(), None);
 }
 

@@ -204,7 +204,7 @@ impl Target<'_> {
             // A renamed vendor (openwrt, unikraft) has kernels of its own.
             "linux" if self.vendor == "unknown" && !matches!(self.abi, "ilp32" | "x32") => {
                 match (self.env, self.arch, self.endian) {
-                    // Run here, docs/targets.md: x86_64, i686, aarch64, armv7, riscv64gc, s390x.
+                    // Run here, docs/targets.md: x86_64, i686, i586, aarch64, armv7, thumbv7neon, arm, riscv64gc, s390x.
                     // The other triples of these architectures are the same code in another variant, and not run.
                     ("gnu", "x86" | "x86_64" | "arm" | "aarch64" | "riscv64", "little") | ("gnu", "s390x", _) => true,
                     // Run here: x86_64, aarch64. s390x is not. On the others a static program does not link: they need

@@ -250,9 +250,10 @@ pub fn cc(source: &str, out: &Path, args: &[&OsStr]) -> PathBuf {
     out.to_owned()
 }
 
-/// The line that an artifact on jemalloc prints, with the version that its own jemalloc tells.
+/// The line that an artifact on jemalloc prints, with the version that the package which compiles it states.
 pub fn jemalloc(reason: &str) -> String {
-    let choice = alloc_switch::Choice::new(alloc_switch::Reason::Executable);
-    let version = choice.version().expect("`cargo test` builds jemalloc itself: unset JEMALLOC_OVERRIDE");
+    // version = "0.7.1+5.3.1-0-g81034ce1…"
+    let (_, package) = include_str!("../../Cargo.lock").split_once("name = \"tikv-jemalloc-sys\"").unwrap();
+    let version = package.split_once('+').and_then(|(_, version)| version.split('-').next()).unwrap();
     format!("jemalloc {version} ({reason})")
 }

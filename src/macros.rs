@@ -169,6 +169,10 @@ macro_rules! choice {
 ///
 /// It takes the argument that [`global_allocator!`](crate::global_allocator!) takes, and refuses what that refuses.
 ///
+/// It registers nothing, so a library that has jemalloc this way (feature `jemalloc-in-libraries`) is not kept loaded after
+/// `dlclose`, as it must be on Linux with glibc. Link it with `-z nodelete`: its build script prints
+/// `cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete`.
+///
 #[doc = fence!()]
 /// use std::alloc::{GlobalAlloc, Layout};
 /// # struct Counted<A>(A);

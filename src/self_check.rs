@@ -48,9 +48,9 @@ where
     /// allocated, and memory that the standard library has just allocated in its own compiled code, belong to the chosen
     /// allocator?
     ///
-    /// On jemalloc it asks `arenas.lookup`. On the system allocator it asks libc (`malloc_usable_size`, on Apple `malloc_size`) where there is
-    /// such a function, and jemalloc only where `override-malloc` has linked it as `malloc`; a System artifact that calls
-    /// this carries no jemalloc.
+    /// On jemalloc it asks `arenas.lookup`. On the system allocator it asks libc (`malloc_usable_size`, on Apple
+    /// `malloc_size`) where there is such a function, and jemalloc only where `override-malloc` has linked it as `malloc`;
+    /// a System artifact that calls this carries no jemalloc.
     ///
     /// It allocates twice, so call it in `main` or in a test, not in an allocator.
     ///

@@ -106,7 +106,7 @@ pub const fn join<const N: usize>(parts: &[&str]) -> [u8; N] {
 // Presets: each a constant for `conf`, alone or in brackets with more.
 
 /// Less memory, for more waiting: one arena that all threads share, small thread caches, and unused pages go back within
-/// half a second instead of ten. Threads that allocate all the time, on many processors, wait for each other; a number in
+/// a fifth of a second instead of ten. Threads that allocate all the time, on many processors, wait for each other; a number in
 /// `narenas` after it gives them more arenas.
 ///
 /// Blocks of 8 MiB and more, whose pages jemalloc gives back at once, are kept as long as the others (up to 1 GiB), because
@@ -114,19 +114,20 @@ pub const fn join<const N: usize>(parts: &[&str]) -> [u8; N] {
 ///
 /// docs/figures.md has the measurements, and the options that lost.
 pub const LOW_MEMORY: &str =
-    "narenas:1,tcache_nslots_small_max:32,cache_oblivious:false,oversize_threshold:1073741824,dirty_decay_ms:400";
+    "narenas:1,tcache_nslots_small_max:32,cache_oblivious:false,oversize_threshold:1073741824,dirty_decay_ms:200";
 
 /// Less time, for more memory: huge pages on Linux (where the system grants them to those who ask:
 /// `/sys/kernel/mm/transparent_hugepage/enabled`), and with glibc a thread in the background that gives pages back, so that
-/// others need not. Each arena in use then holds 2 MiB at least, and the background thread is not in a child after `fork`.
+/// others need not. Each arena in use then holds 2 MiB at least, so there is one for each processor instead of four; and the
+/// background thread is not in a child after `fork`.
 ///
 /// Blocks of 8 MiB and more, whose pages jemalloc gives back at once, are kept as long as the others (up to 1 GiB).
 ///
 /// docs/figures.md has the measurements, and the options that lost.
 pub const THROUGHPUT: &str = if cfg!(all(target_os = "linux", target_env = "gnu")) {
-    "background_thread:true,thp:always,cache_oblivious:false,oversize_threshold:1073741824"
+    "background_thread:true,thp:always,narenas_ratio:1,cache_oblivious:false,oversize_threshold:1073741824"
 } else if cfg!(target_os = "linux") {
-    "thp:always,cache_oblivious:false,oversize_threshold:1073741824"
+    "thp:always,narenas_ratio:1,cache_oblivious:false,oversize_threshold:1073741824"
 } else {
     "cache_oblivious:false,oversize_threshold:1073741824"
 };

@@ -153,7 +153,13 @@ fn build(options: &Options) -> Vec<Allocator> {
     }
     match &options.musl {
         Some(command) => {
-            for (name, features) in [("musl", ""), ("musl+alloc-switch", "switch"), ("musl+mimalloc", "mimalloc")] {
+            for (name, features) in [
+                ("musl", ""),
+                ("musl+alloc-switch", "switch"),
+                ("musl+low-memory", "low-memory"),
+                ("musl+throughput", "throughput"),
+                ("musl+mimalloc", "mimalloc"),
+            ] {
                 let program = build_one(command, Some(MUSL), name, features);
                 let what = format!("a static program for {MUSL}");
                 allocators.push(Allocator { name: name.into(), what, program, conf: None });

@@ -176,7 +176,7 @@ fn build_one(command: &str, target: Option<&str>, name: &str, features: &str) ->
     let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let directory = tmp.parent().unwrap(); // jemalloc may be there already
     let mut cargo = Command::new("sh");
-    cargo.args(["-c", &format!("{command} \"$@\""), "sh"]);
+    cargo.args(["-c", &format!("{} \"$@\"", command.replace('\n', " ")), "sh"]); // it may be typed on several lines
     cargo.args(["--quiet", "--release", "--locked", "--features", features]);
     cargo.args(["--manifest-path", &format!("{ROOT}/benches/programs/Cargo.toml")]).arg("--target-dir").arg(directory);
     let mut built = directory.to_owned();

@@ -71,12 +71,11 @@ fn main() {
 }
 
 /// What to tell whoever forces jemalloc on a target where it may be built for too small a page, unless they have set the
-/// size or brought their own library. tikv-jemalloc-sys reads each variable with the target as a prefix first.
+/// size or brought their own library.
 fn page_size_warning(target: &decide::Target) -> Option<String> {
     let lg_page = target.lg_page()?;
-    let prefix = target.triple.to_uppercase().replace('-', "_");
-    let size = format!("{prefix}_JEMALLOC_SYS_WITH_LG_PAGE");
-    let library = format!("{prefix}_JEMALLOC_OVERRIDE");
+    let size = for_target(target.triple, "JEMALLOC_SYS_WITH_LG_PAGE");
+    let library = for_target(target.triple, "JEMALLOC_OVERRIDE");
     let names = [size.as_str(), "JEMALLOC_SYS_WITH_LG_PAGE", library.as_str(), "JEMALLOC_OVERRIDE"];
     for name in names {
         println!("cargo:rerun-if-env-changed={name}");
@@ -88,6 +87,11 @@ fn page_size_warning(target: &decide::Target) -> Option<String> {
             target.triple
         )
     })
+}
+
+/// The variable that tikv-jemalloc-sys reads for this target, and in its absence the one of that name.
+fn for_target(triple: &str, name: &str) -> String {
+    format!("{}_{name}", triple.to_uppercase().replace('-', "_"))
 }
 
 /// Says which jemalloc will be linked: its version, and whether its symbols are prefixed. Its own header knows; where
@@ -118,8 +122,8 @@ fn describe_jemalloc(build: &decide::Build) -> Option<String> {
 
 /// Stops where the library that `JEMALLOC_OVERRIDE` names has other symbols than those that will be linked.
 fn refuse_other_names(triple: &str, unprefixed: bool) {
-    let by_target = format!("{}_JEMALLOC_OVERRIDE", triple.to_uppercase().replace('-', "_"));
-    let Some(path) = env::var_os(by_target).or_else(|| env::var_os("JEMALLOC_OVERRIDE")) else { return };
+    let library = for_target(triple, "JEMALLOC_OVERRIDE");
+    let Some(path) = env::var_os(library).or_else(|| env::var_os("JEMALLOC_OVERRIDE")) else { return };
     let library = fs::read(&path).unwrap_or_default();
     let has = |name: &[u8]| library.windows(name.len()).any(|bytes| bytes == name);
     let (prefixed_library, any) = (has(b"_rjem_mallocx"), has(b"mallocx"));

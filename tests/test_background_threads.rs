@@ -3,6 +3,8 @@
 #![cfg(target_os = "linux")]
 
 mod handle;
+#[cfg(all(alloc_switch_jemalloc, not(target_env = "musl")))]
+mod mallctl;
 
 #[cfg(alloc_switch_jemalloc)]
 alloc_switch::global_allocator!(
@@ -83,13 +85,6 @@ mod jemalloc {
     }
 
     fn enabled() -> bool {
-        let (mut enabled, mut len) = (false, size_of::<bool>());
-        // SAFETY: the key is a `bool`.
-        let error = unsafe {
-            let value = (&raw mut enabled).cast();
-            tikv_jemalloc_sys::mallctl(c"background_thread".as_ptr(), value, &raw mut len, std::ptr::null_mut(), 0)
-        };
-        assert_eq!(error, 0);
-        enabled
+        crate::mallctl::read(c"background_thread").unwrap()
     }
 }

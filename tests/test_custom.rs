@@ -1,5 +1,8 @@
 //! An allocator of one's own, switched to with the macro.
 
+#[cfg(alloc_switch_jemalloc)]
+mod mallctl;
+
 use std::alloc::{GlobalAlloc, Layout};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -65,11 +68,5 @@ fn the_rule_holds_for_the_switch_inside() {
 #[test]
 #[cfg(alloc_switch_jemalloc)]
 fn its_options_reach_jemalloc() {
-    let (mut narenas, mut len) = (0_u32, size_of::<u32>());
-    // SAFETY: the option is an `unsigned`.
-    let error = unsafe {
-        let value = (&raw mut narenas).cast();
-        tikv_jemalloc_sys::mallctl(c"opt.narenas".as_ptr(), value, &raw mut len, std::ptr::null_mut(), 0)
-    };
-    assert_eq!((error, narenas), (0, 3));
+    assert_eq!(mallctl::read::<u32>(c"opt.narenas"), Some(3));
 }

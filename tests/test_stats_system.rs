@@ -20,7 +20,9 @@ fn stats_follow_what_is_held() {
     let allocated = || ALLOCATOR.stats().expect("glibc 2.33 or later").allocated.unwrap();
     let before = allocated();
     let large = std::hint::black_box(vec![1_u8; 64 * MIB]);
-    assert!(allocated().abs_diff(before + 64 * MIB) < 2 * MIB);
+    // jemalloc counts what a thread's cache holds
+    let near = if jemalloc { 2 * MIB } else { MIB };
+    assert!(allocated().abs_diff(before + 64 * MIB) < near);
     let small = small_blocks(32 * MIB);
     let held = allocated() - before - 64 * MIB;
     assert!((32 * MIB..42 * MIB).contains(&held), "32 MiB in blocks, a vector of pointers: {held}");
@@ -30,7 +32,7 @@ fn stats_follow_what_is_held() {
         assert_eq!(field.is_some(), jemalloc);
     }
     drop((large, small));
-    assert!(allocated().abs_diff(before) < 2 * MIB);
+    assert!(allocated().abs_diff(before) < near);
     assert_eq!(ALLOCATOR.thread_stats(), None);
 }
 

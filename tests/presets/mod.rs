@@ -1,8 +1,15 @@
 //! Asks jemalloc which options it started with.
 
 #[cfg(alloc_switch_jemalloc)]
+#[path = "../mallctl/mod.rs"]
+mod mallctl;
+
+#[cfg(alloc_switch_jemalloc)]
 use std::ffi::{c_char, CStr, CString};
 use std::process::Command;
+
+#[cfg(alloc_switch_jemalloc)]
+use mallctl::read;
 
 /// Every pair of the option string is what jemalloc has, the last word counting, and it complained about none.
 #[cfg(alloc_switch_jemalloc)]
@@ -43,17 +50,6 @@ fn processors() -> u32 {
     let status = std::fs::read_to_string("/proc/self/status").expect("narenas_ratio is in presets for Linux only");
     let mask = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed:\t")).unwrap();
     mask.chars().filter_map(|digit| digit.to_digit(16)).map(u32::count_ones).sum()
-}
-
-#[cfg(alloc_switch_jemalloc)]
-fn read<T>(key: &CStr) -> Option<T> {
-    let (mut value, mut len) = (std::mem::MaybeUninit::<T>::uninit(), size_of::<T>());
-    // SAFETY: the value is written if its size is that of the key's type.
-    unsafe {
-        let old = value.as_mut_ptr().cast();
-        let error = tikv_jemalloc_sys::mallctl(key.as_ptr(), old, &raw mut len, std::ptr::null_mut(), 0);
-        (error == 0).then(|| value.assume_init())
-    }
 }
 
 /// This program starts without a word on standard error, where jemalloc puts what it does not understand.

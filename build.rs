@@ -38,7 +38,8 @@ fn main() {
         },
     };
     if has_cfg("CARGO_CFG_ALLOC_SWITCH") {
-        if let Some(unknown) = cfg_values.split(',').find(|v| !matches!(*v, "system" | "jemalloc")) {
+        if let Some(unknown) = cfg_values.split(',').find(|v| !matches!(*v, "system" | "jemalloc"))
+        {
             eprintln!(
                 "error: unknown value in --cfg alloc_switch=\"{unknown}\": write \
                  --cfg alloc_switch=\"system\" or --cfg alloc_switch=\"jemalloc\""
@@ -60,7 +61,8 @@ fn main() {
     // Files, not environment variables: those reach the programs that Cargo runs, and a build that one of them starts.
     let out_dir = var("OUT_DIR");
     // Cargo keeps a build script's warnings to itself for crates from a registry; rustc's reach whoever calls the macro.
-    let page_size = warning.map_or(String::new(), |note| format!("#[deprecated(note = {note:?})]\n"));
+    let page_size =
+        warning.map_or(String::new(), |note| format!("#[deprecated(note = {note:?})]\n"));
     for (file, text) in [
         ("veto.rs", format!("{veto:?}\n")),
         ("version.rs", format!("{version:?}\n")),
@@ -103,12 +105,15 @@ fn describe_jemalloc(build: &decide::Build) -> Option<String> {
         Ok(header) => {
             version = header
                 .lines()
-                .find_map(|line| line.strip_prefix("#define JEMALLOC_VERSION \"")?.split(['-', '"']).next())
+                .find_map(|line| {
+                    line.strip_prefix("#define JEMALLOC_VERSION \"")?.split(['-', '"']).next()
+                })
                 .map(str::to_owned);
             !header.contains("_rjem_malloc_conf")
         }
         Err(_) => {
-            let prefixed_anyway = build.target.vendor == "apple" || matches!(build.target.os, "android" | "dragonfly");
+            let prefixed_anyway = build.target.vendor == "apple"
+                || matches!(build.target.os, "android" | "dragonfly");
             let unprefixed = build.override_malloc && !prefixed_anyway;
             refuse_other_names(build.target.triple, unprefixed);
             unprefixed
@@ -123,7 +128,9 @@ fn describe_jemalloc(build: &decide::Build) -> Option<String> {
 /// Stops where the library that `JEMALLOC_OVERRIDE` names has other symbols than those that will be linked.
 fn refuse_other_names(triple: &str, unprefixed: bool) {
     let library = for_target(triple, "JEMALLOC_OVERRIDE");
-    let Some(path) = env::var_os(library).or_else(|| env::var_os("JEMALLOC_OVERRIDE")) else { return };
+    let Some(path) = env::var_os(library).or_else(|| env::var_os("JEMALLOC_OVERRIDE")) else {
+        return;
+    };
     let library = fs::read(&path).unwrap_or_default();
     let has = |name: &[u8]| library.windows(name.len()).any(|bytes| bytes == name);
     let (prefixed_library, any) = (has(b"_rjem_mallocx"), has(b"mallocx"));
@@ -146,7 +153,8 @@ pub fn prefer_dynamic(encoded_rustflags: &str) -> bool {
             "-C" | "--codegen" => flags.next(),
             _ => flag.strip_prefix("--codegen=").or_else(|| flag.strip_prefix("-C")),
         };
-        let (name, value) = option.map_or(("", None), |o| o.split_once('=').map_or((o, None), |(n, v)| (n, Some(v))));
+        let (name, value) = option
+            .map_or(("", None), |o| o.split_once('=').map_or((o, None), |(n, v)| (n, Some(v))));
         if name.replace('_', "-") == "prefer-dynamic" {
             on = !matches!(value, Some("no" | "n" | "off" | "false"));
         }

@@ -29,7 +29,9 @@ fn main() {
     };
     let program = again(&["fixture-zero-cost"], "by-hand");
     let with_switch = again(&["fixture-zero-cost", "alloc-switch", "cfg-if"], "macro");
-    println!("a program with tikv-jemallocator by hand, from nothing: {all:.1} s of processor time");
+    println!(
+        "a program with tikv-jemallocator by hand, from nothing: {all:.1} s of processor time"
+    );
     println!("of which the program itself: {program:.2} s (median of {RUNS})");
     println!("the program with alloc-switch, jemalloc being there: {with_switch:.2} s (median of {RUNS})");
     println!(

@@ -48,7 +48,8 @@ fn round_trip<A: GlobalAlloc + Default>(bencher: Bencher, size: usize) {
 /// 100 bytes at an alignment that `malloc` does not promise.
 #[divan::bench(types = [System, Chosen], args = [32, 64, 4 * KIB, 2 * MIB])]
 fn over_aligned<A: GlobalAlloc + Default>(bencher: Bencher, align: usize) {
-    let (allocator, layout) = (A::default(), Layout::from_size_align(100, black_box(align)).unwrap());
+    let (allocator, layout) =
+        (A::default(), Layout::from_size_align(100, black_box(align)).unwrap());
     bencher.bench_local(|| {
         // SAFETY: the size is not zero; the block is freed with its layout.
         unsafe {

@@ -114,8 +114,12 @@ fn options() -> Option<Options> {
         };
         match &*arg {
             "--bench" => bench = true,
-            "--rounds" => options.rounds = value().and_then(|v| v.parse().ok()).unwrap_or_else(|| usage(&arg)),
-            "--scale" => options.scale = value().and_then(|v| v.parse().ok()).unwrap_or_else(|| usage(&arg)),
+            "--rounds" => {
+                options.rounds = value().and_then(|v| v.parse().ok()).unwrap_or_else(|| usage(&arg))
+            }
+            "--scale" => {
+                options.scale = value().and_then(|v| v.parse().ok()).unwrap_or_else(|| usage(&arg))
+            }
             "--workloads" => options.workloads = list(value()),
             "--allocators" => {
                 options.allocators = list(value());
@@ -142,9 +146,16 @@ fn usage(arg: &str) -> ! {
 fn build(options: &Options) -> Vec<Allocator> {
     let cargo = concat!("'", env!("CARGO"), "' build");
     let mut allocators = Vec::new();
-    for (name, features, what) in ALLOCATORS.iter().filter(|(name, ..)| options.allocators.iter().any(|a| a == name)) {
+    for (name, features, what) in
+        ALLOCATORS.iter().filter(|(name, ..)| options.allocators.iter().any(|a| a == name))
+    {
         let program = build_one(cargo, None, name, features);
-        allocators.push(Allocator { name: name.to_string(), what: what.to_string(), program, conf: None });
+        allocators.push(Allocator {
+            name: name.to_string(),
+            what: what.to_string(),
+            program,
+            conf: None,
+        });
     }
     for (name, conf) in &options.tries {
         let program = build_one(cargo, None, "jemalloc", "stock");
@@ -178,7 +189,10 @@ fn build_one(command: &str, target: Option<&str>, name: &str, features: &str) ->
     let mut cargo = Command::new("sh");
     cargo.args(["-c", &format!("{} \"$@\"", command.replace('\n', " ")), "sh"]); // it may be typed on several lines
     cargo.args(["--quiet", "--release", "--locked", "--features", features]);
-    cargo.args(["--manifest-path", &format!("{ROOT}/benches/programs/Cargo.toml")]).arg("--target-dir").arg(directory);
+    cargo
+        .args(["--manifest-path", &format!("{ROOT}/benches/programs/Cargo.toml")])
+        .arg("--target-dir")
+        .arg(directory);
     let mut built = directory.to_owned();
     if let Some(target) = target {
         cargo.args(["--target", target]);
@@ -212,7 +226,10 @@ fn run(allocators: &[Allocator], options: &Options) -> Vec<Run> {
                 let line = String::from_utf8(output.stdout).unwrap();
                 let run = Run::parse(workload, index, &line);
                 let before = runs.iter().find(|r: &&Run| r.workload == *workload);
-                assert!(before.map_or(true, |r| r.checksum == run.checksum), "{command:?} did other work");
+                assert!(
+                    before.map_or(true, |r| r.checksum == run.checksum),
+                    "{command:?} did other work"
+                );
                 runs.push(run);
             }
         }
@@ -228,10 +245,16 @@ fn machine(rounds: usize, scale: usize) -> String {
         line.split_once(':').map_or(line.clone(), |(_, value)| value.trim().to_owned())
     };
     let says = |program: &str, args: &[&str]| {
-        let output = Command::new(program).args(args).current_dir(ROOT).output().map(|o| o.stdout).unwrap_or_default();
+        let output = Command::new(program)
+            .args(args)
+            .current_dir(ROOT)
+            .output()
+            .map(|o| o.stdout)
+            .unwrap_or_default();
         String::from_utf8_lossy(&output).lines().next().unwrap_or("unknown").to_owned()
     };
-    let lock = fs::read_to_string(Path::new(ROOT).join("benches/programs/Cargo.lock")).expect("it is committed");
+    let lock = fs::read_to_string(Path::new(ROOT).join("benches/programs/Cargo.lock"))
+        .expect("it is committed");
     let version = |package: &str| {
         let at = lock.find(&format!("name = \"{package}\"\n")).expect("a dependency");
         format!("{package} {}", lock[at..].split('"').nth(3).unwrap())

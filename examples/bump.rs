@@ -71,10 +71,12 @@ unsafe impl InPlaceAlloc for Bump {
         let start = ptr as usize - self.start() as usize;
         let end = start + layout.size();
         match start.checked_add(new_size) {
-            Some(new_end) if new_end <= SIZE => match self.end.compare_exchange(end, new_end, Relaxed, Relaxed) {
-                Ok(_) => new_size,
-                Err(_) => layout.size(),
-            },
+            Some(new_end) if new_end <= SIZE => {
+                match self.end.compare_exchange(end, new_end, Relaxed, Relaxed) {
+                    Ok(_) => new_size,
+                    Err(_) => layout.size(),
+                }
+            }
             _ => layout.size(),
         }
     }

@@ -26,7 +26,8 @@ impl<A> Counting<A> {
     }
 
     fn resized(&self, from: usize, to: usize) {
-        let held = self.held.fetch_add(to.wrapping_sub(from), Relaxed).wrapping_add(to.wrapping_sub(from));
+        let held =
+            self.held.fetch_add(to.wrapping_sub(from), Relaxed).wrapping_add(to.wrapping_sub(from));
         self.peak.fetch_max(held, Relaxed);
     }
 }

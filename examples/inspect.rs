@@ -30,7 +30,9 @@ fn main() -> ExitCode {
     };
     let mut status = ExitCode::SUCCESS;
     for path in paths {
-        let found = fs::read(&path).map_err(|error| error.to_string()).and_then(|bytes| inspect::inspect_all(&bytes));
+        let found = fs::read(&path)
+            .map_err(|error| error.to_string())
+            .and_then(|bytes| inspect::inspect_all(&bytes));
         let reports = match found {
             Ok(reports) => reports,
             Err(sentence) => {
@@ -42,10 +44,16 @@ fn main() -> ExitCode {
         for report in &reports {
             let unmet = match expect {
                 Some(Expect::Jemalloc) if !report.has_jemalloc() => ", but jemalloc was expected",
-                Some(Expect::System) if report.has_jemalloc() => ", but the system allocator was expected",
+                Some(Expect::System) if report.has_jemalloc() => {
+                    ", but the system allocator was expected"
+                }
                 _ => "",
             };
-            let slice = if reports.len() > 1 { format!(" ({})", report.architecture) } else { String::new() };
+            let slice = if reports.len() > 1 {
+                format!(" ({})", report.architecture)
+            } else {
+                String::new()
+            };
             println!("{path}{slice}: {report}{unmet}");
             if !unmet.is_empty() {
                 status = ExitCode::FAILURE;
@@ -60,18 +68,26 @@ fn arguments() -> Result<(Option<Expect>, Vec<String>), String> {
     let mut paths = Vec::new();
     let mut arguments = env::args_os().skip(1);
     while let Some(argument) = arguments.next() {
-        let argument = argument.into_string().map_err(|path| format!("the path {path:?} is not UTF-8"))?;
+        let argument =
+            argument.into_string().map_err(|path| format!("the path {path:?} is not UTF-8"))?;
         let value = match argument.strip_prefix("--expect") {
-            Some("") => arguments.next().and_then(|value| value.into_string().ok()).unwrap_or_default(),
+            Some("") => {
+                arguments.next().and_then(|value| value.into_string().ok()).unwrap_or_default()
+            }
             Some(value) if value.starts_with('=') => value[1..].to_owned(),
             _ if argument == "--" => {
                 for path in arguments.by_ref() {
-                    paths.push(path.into_string().map_err(|path| format!("the path {path:?} is not UTF-8"))?);
+                    paths.push(
+                        path.into_string()
+                            .map_err(|path| format!("the path {path:?} is not UTF-8"))?,
+                    );
                 }
                 break;
             }
             _ if argument.starts_with('-') => {
-                return Err(format!("there is no option {argument}; the one option is --expect jemalloc|system"))
+                return Err(format!(
+                    "there is no option {argument}; the one option is --expect jemalloc|system"
+                ))
             }
             _ => {
                 paths.push(argument);

@@ -82,6 +82,7 @@ impl fmt::Display for Choice {
 /// The rule with the facts of this build filled in.
 #[doc(hidden)]
 pub const fn choose(argument: Option<Allocator>, artifact: Artifact) -> Choice {
-    let (cfg_jemalloc, in_libraries) = (cfg!(alloc_switch = "jemalloc"), cfg!(feature = "jemalloc-in-libraries"));
+    let (cfg_jemalloc, in_libraries) =
+        (cfg!(alloc_switch = "jemalloc"), cfg!(feature = "jemalloc-in-libraries"));
     Choice(decide(argument, VETO, cfg_jemalloc, in_libraries, artifact))
 }

@@ -67,7 +67,9 @@ const fn refuse_pair(part: &str, start: usize, end: usize) {
     let message = Message { bytes: [0; 400], len: 0 }
         .push_all("alloc-switch: `conf` has the pair \"")
         .push(part, start, end)
-        .push_all("\", which is not `key:value`: write pairs such as \"dirty_decay_ms:1000,narenas:4\"");
+        .push_all(
+            "\", which is not `key:value`: write pairs such as \"dirty_decay_ms:1000,narenas:4\"",
+        );
     panic!("{}", message.as_str());
 }
 
@@ -146,8 +148,11 @@ pub const THROUGHPUT: &str = if cfg!(all(target_os = "linux", target_env = "gnu"
 ///
 /// Without the feature `profiling` jemalloc does not know these options and would say so on standard error at every start,
 /// so the constant then is a default of jemalloc's.
-pub const PROFILING: &str =
-    if cfg!(feature = "profiling") { "prof:true,prof_active:true,lg_prof_sample:19" } else { "stats_print:false" };
+pub const PROFILING: &str = if cfg!(feature = "profiling") {
+    "prof:true,prof_active:true,lg_prof_sample:19"
+} else {
+    "stats_print:false"
+};
 
 /// The same work in every run, for memory: pages are never given back, which jemalloc otherwise does by the clock, and no
 /// thread works beside the program's.

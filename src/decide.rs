@@ -38,7 +38,13 @@ impl Artifact {
     // https://github.com/bazelbuild/rules_rust/blob/e22086c0ad4575b81d92979a90d353095a516463/rust/private/rustc.bzl#L141
     // https://github.com/NixOS/nixpkgs/blob/master/pkgs/build-support/rust/build-rust-crate/configure-crate.nix
     // https://github.com/facebook/buck2/blob/main/prelude/rust/cargo_package.bzl
-    pub const fn detect(cargo: bool, bin_name: bool, tmpdir: bool, test: bool, proc_macro: bool) -> Self {
+    pub const fn detect(
+        cargo: bool,
+        bin_name: bool,
+        tmpdir: bool,
+        test: bool,
+        proc_macro: bool,
+    ) -> Self {
         if proc_macro {
             Artifact::ProcMacro
         } else if bin_name || tmpdir || test {
@@ -108,9 +114,10 @@ impl Reason {
     /// The allocator that this reason is a reason for.
     pub const fn allocator(self) -> Allocator {
         match self {
-            Reason::MacroJemalloc | Reason::CfgJemalloc | Reason::InLibraries | Reason::Executable => {
-                Allocator::Jemalloc
-            }
+            Reason::MacroJemalloc
+            | Reason::CfgJemalloc
+            | Reason::InLibraries
+            | Reason::Executable => Allocator::Jemalloc,
             _ => Allocator::System,
         }
     }
@@ -163,7 +170,8 @@ impl Build<'_> {
     /// Step 1 for the whole build: the first veto that applies. `None` means that jemalloc is there for the asking.
     pub fn veto(&self) -> Option<Reason> {
         // With an unprefixed jemalloc a shared std and the program meet in one malloc. Shown for glibc only.
-        let shared_std_is_safe = self.override_malloc && self.target.os == "linux" && self.target.env == "gnu";
+        let shared_std_is_safe =
+            self.override_malloc && self.target.os == "linux" && self.target.env == "gnu";
         [
             (self.cfg_system, Reason::CfgSystem),
             (!self.feature_jemalloc, Reason::FeatureOff),
@@ -206,7 +214,8 @@ impl Target<'_> {
                 match (self.env, self.arch, self.endian) {
                     // Run here, docs/targets.md: x86_64, i686, i586, aarch64, armv7, thumbv7neon, arm, riscv64gc, s390x.
                     // The other triples of these architectures are the same code in another variant, and not run.
-                    ("gnu", "x86" | "x86_64" | "arm" | "aarch64" | "riscv64", "little") | ("gnu", "s390x", _) => true,
+                    ("gnu", "x86" | "x86_64" | "arm" | "aarch64" | "riscv64", "little")
+                    | ("gnu", "s390x", _) => true,
                     // Run here: x86_64, aarch64. s390x is not. On the others a static program does not link: they need
                     // `__ffsdi2`, which is in libgcc alone. https://github.com/jemalloc/jemalloc/issues/1464
                     ("musl", "x86_64" | "aarch64", "little") | ("musl", "s390x", _) => true,
@@ -231,7 +240,11 @@ impl Target<'_> {
             "powerpc" | "powerpc64" | "loongarch64" => Some(16),
             arch if arch.starts_with("mips") => Some(16),
             arch if arch.starts_with("sparc") => Some(13),
-            "aarch64" if self.os == "linux" && !self.triple.starts_with("aarch64-unknown-linux-") => Some(16),
+            "aarch64"
+                if self.os == "linux" && !self.triple.starts_with("aarch64-unknown-linux-") =>
+            {
+                Some(16)
+            }
             "aarch64" if self.triple.starts_with("arm64e-apple-") => Some(14),
             _ => None,
         }

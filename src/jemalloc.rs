@@ -133,7 +133,8 @@ pub(crate) fn thread_stats() -> Option<ThreadStats> {
         Some(counters) => counters,
         None => {
             // SAFETY: both keys are pointers to a `uint64_t`.
-            let counters = unsafe { (read(c"thread.allocatedp").ok()?, read(c"thread.deallocatedp").ok()?) };
+            let counters =
+                unsafe { (read(c"thread.allocatedp").ok()?, read(c"thread.deallocatedp").ok()?) };
             COUNTERS.with(|known| known.set(Some(counters)));
             counters
         }

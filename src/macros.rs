@@ -1,13 +1,21 @@
 //! The macros. They expand in the root crate of an artifact, because only there rustc and Cargo say what it is.
 
 // A documentation test is a library artifact. Where such a one is refused, that is what the test shows.
-#[cfg(all(alloc_switch_jemalloc, feature = "override-malloc", not(feature = "jemalloc-in-libraries")))]
+#[cfg(all(
+    alloc_switch_jemalloc,
+    feature = "override-malloc",
+    not(feature = "jemalloc-in-libraries")
+))]
 macro_rules! fence {
     () => {
         "```compile_fail"
     };
 }
-#[cfg(not(all(alloc_switch_jemalloc, feature = "override-malloc", not(feature = "jemalloc-in-libraries"))))]
+#[cfg(not(all(
+    alloc_switch_jemalloc,
+    feature = "override-malloc",
+    not(feature = "jemalloc-in-libraries")
+)))]
 macro_rules! fence {
     () => {
         "```"

@@ -8,8 +8,8 @@ const IN_LIBRARIES: bool = cfg!(feature = "jemalloc-in-libraries");
 
 /// Whether `malloc` itself becomes jemalloc's in every artifact that this crate is linked into. On Apple it does although
 /// the symbols stay prefixed: jemalloc registers itself as the default zone.
-const OVERRIDES_MALLOC: bool =
-    cfg!(alloc_switch_jemalloc) && (cfg!(feature = "override-malloc") || cfg!(alloc_switch_unprefixed));
+const OVERRIDES_MALLOC: bool = cfg!(alloc_switch_jemalloc)
+    && (cfg!(feature = "override-malloc") || cfg!(alloc_switch_unprefixed));
 
 /// The choice, if the artifact can live with it.
 pub const fn refuse(argument: Option<Allocator>, artifact: Artifact) -> Choice {

@@ -4,7 +4,9 @@ use crate::{Artifact, Choice};
 
 /// Whether the artifact is such a library. A program cannot be unloaded, and musl unloads nothing.
 pub const fn stays_loaded(choice: Choice, artifact: Artifact) -> bool {
-    choice.is_jemalloc() && matches!(artifact, Artifact::Library) && cfg!(all(target_os = "linux", target_env = "gnu"))
+    choice.is_jemalloc()
+        && matches!(artifact, Artifact::Library)
+        && cfg!(all(target_os = "linux", target_env = "gnu"))
 }
 
 /// Makes `dlclose` leave this library where it is, as `-z nodelete` would, which no dependency can hand to the linker.

@@ -27,7 +27,10 @@ impl Backend for System {
     #[inline]
     fn owns(ptr: *const u8) -> bool {
         // Linked as `malloc`, jemalloc is what the system allocator calls.
-        #[cfg(all(alloc_switch_jemalloc, any(feature = "override-malloc", alloc_switch_unprefixed)))]
+        #[cfg(all(
+            alloc_switch_jemalloc,
+            any(feature = "override-malloc", alloc_switch_unprefixed)
+        ))]
         if crate::jemalloc::owns(ptr) {
             return false;
         }

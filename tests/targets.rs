@@ -38,7 +38,9 @@ impl Facts {
     fn of(triple: &str) -> Self {
         let cfg = output(Command::new(rustc()).args(["--print", "cfg", "--target", triple]));
         let pairs = cfg.lines().filter_map(|line| line.split_once('='));
-        let cfg = pairs.map(|(key, value)| (key.to_owned(), value.trim_matches('"').to_owned())).collect();
+        let cfg = pairs
+            .map(|(key, value)| (key.to_owned(), value.trim_matches('"').to_owned()))
+            .collect();
         Facts { triple: triple.to_owned(), cfg }
     }
 
@@ -70,7 +72,16 @@ impl Facts {
 fn cargo_builds_jemalloc(triple: &str, args: &[&str], rustflags: &str) -> bool {
     let tree = output(
         Command::new(env!("CARGO"))
-            .args(["tree", "--locked", "--edges", "normal", "--prefix", "none", "--package", "alloc-switch"])
+            .args([
+                "tree",
+                "--locked",
+                "--edges",
+                "normal",
+                "--prefix",
+                "none",
+                "--package",
+                "alloc-switch",
+            ])
             .args(["--target", triple])
             .args(args)
             .current_dir(ROOT)
@@ -124,9 +135,12 @@ fn cargo_builds_jemalloc_where_the_rule_wants_it() {
                 assert!(build.veto().is_some(), "{triple}");
                 build.target.triple = "";
             }
-            let (rule, cargo) = (build.veto().is_none(), cargo_builds_jemalloc(triple, args, rustflags));
+            let (rule, cargo) =
+                (build.veto().is_none(), cargo_builds_jemalloc(triple, args, rustflags));
             if rule != cargo {
-                wrong.push(format!("{triple} {args:?} {rustflags}: the rule says {rule}, Cargo {cargo}"));
+                wrong.push(format!(
+                    "{triple} {args:?} {rustflags}: the rule says {rule}, Cargo {cargo}"
+                ));
             }
         }
         wrong
@@ -142,7 +156,13 @@ fn the_default_is_what_the_table_says() {
         assert!(rows.insert(triple, row).is_none(), "{triple} stands twice in targets.tsv");
     }
     for_every_triple(|triple| {
-        let choice = Choice::new(decide(None, Facts::of(triple).build().veto(), false, false, Artifact::Executable));
+        let choice = Choice::new(decide(
+            None,
+            Facts::of(triple).build().veto(),
+            false,
+            false,
+            Artifact::Executable,
+        ));
         let allocator = if choice.is_jemalloc() { "jemalloc" } else { "system" };
         let rule = format!("{allocator}\t{}", choice.reason().as_str());
         let row = rows.get(triple).copied().unwrap_or("missing");
@@ -152,18 +172,32 @@ fn the_default_is_what_the_table_says() {
             vec![format!("{triple}: targets.tsv says {row}, the rule {rule}")]
         }
     });
-    assert_eq!(rows.len(), triples().len(), "targets.tsv has rows for targets that rustc does not know");
+    assert_eq!(
+        rows.len(),
+        triples().len(),
+        "targets.tsv has rows for targets that rustc does not know"
+    );
 }
 
 /// `Cargo.toml` has to list the sanitizers one by one.
 #[test]
 fn every_sanitizer_takes_jemalloc_out() {
-    let help = Command::new(rustc()).args(["-Zsanitizer=help", "-"]).env("RUSTC_BOOTSTRAP", "1").output().unwrap();
+    let help = Command::new(rustc())
+        .args(["-Zsanitizer=help", "-"])
+        .env("RUSTC_BOOTSTRAP", "1")
+        .output()
+        .unwrap();
     let help = String::from_utf8(help.stderr).unwrap();
-    let (_, names) = help.split_once("comma separated list of sanitizers:").expect("rustc names its sanitizers");
-    let names: Vec<&str> =
-        names.split(['`', '\'']).filter(|n| n.starts_with(|c: char| c.is_ascii_lowercase())).collect();
-    assert!(names.contains(&"address") && names.contains(&"thread") && names.len() > 10, "{names:?}");
+    let (_, names) =
+        help.split_once("comma separated list of sanitizers:").expect("rustc names its sanitizers");
+    let names: Vec<&str> = names
+        .split(['`', '\''])
+        .filter(|n| n.starts_with(|c: char| c.is_ascii_lowercase()))
+        .collect();
+    assert!(
+        names.contains(&"address") && names.contains(&"thread") && names.len() > 10,
+        "{names:?}"
+    );
     for name in names {
         let rustflags = format!("-A explicit_builtin_cfgs_in_flags --cfg sanitize=\"{name}\"");
         assert!(!cargo_builds_jemalloc("x86_64-unknown-linux-gnu", &[], &rustflags), "{name}");
@@ -174,5 +208,8 @@ fn every_sanitizer_takes_jemalloc_out() {
 fn the_sanitizer_of_a_triple_is_seen() {
     let facts = Facts::of("x86_64-unknown-linux-gnuasan");
     assert_eq!(facts.build().veto(), Some(Reason::Sanitizer));
-    assert!(!facts.cfg.contains_key("sanitize"), "stable rustc shows cfg(sanitize) now: Cargo.toml alone would do");
+    assert!(
+        !facts.cfg.contains_key("sanitize"),
+        "stable rustc shows cfg(sanitize) now: Cargo.toml alone would do"
+    );
 }

@@ -49,7 +49,8 @@ mod jemalloc {
         assert_eq!(threads(), 0);
         let before = resident();
         // Few blocks, because each that is freed may do what is due by then.
-        let blocks: Vec<Vec<u8>> = (0..32).map(|_| std::hint::black_box(vec![1; 4 * MIB])).collect();
+        let blocks: Vec<Vec<u8>> =
+            (0..32).map(|_| std::hint::black_box(vec![1; 4 * MIB])).collect();
         drop(blocks);
         // A program that does not allocate keeps what it has freed, however long that is due.
         sleep(Duration::from_secs(2));
@@ -73,9 +74,15 @@ mod jemalloc {
             let grandchild = in_fork(|| (threads() == 0 && !enabled()).into());
             ALLOCATOR.background_threads(false).unwrap();
             drop(std::hint::black_box(small_blocks(MIB)));
-            u8::from(off) | u8::from(on) << 1 | (grandchild as u8) << 2 | u8::from(soon(|| threads() == 0)) << 3
+            u8::from(off)
+                | u8::from(on) << 1
+                | (grandchild as u8) << 2
+                | u8::from(soon(|| threads() == 0)) << 3
         });
-        assert_eq!(status, 0b1111, "off after fork, on again, off in the grandchild, off when told to");
+        assert_eq!(
+            status, 0b1111,
+            "off after fork, on again, off in the grandchild, off when told to"
+        );
         assert!(threads() > 0 && enabled(), "the parent keeps them");
 
         ALLOCATOR.background_threads(true).unwrap();

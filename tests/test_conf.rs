@@ -16,7 +16,10 @@ fn an_option_is_read_back_at_run_time() {
     assert!(joined.run("fixture-app", &[]).contains("narenas: Some(3)\n"));
 
     // the environment beats the program
-    let out = Command::new(built.file("fixture-app")).env("_RJEM_MALLOC_CONF", "narenas:5").output().unwrap();
+    let out = Command::new(built.file("fixture-app"))
+        .env("_RJEM_MALLOC_CONF", "narenas:5")
+        .output()
+        .unwrap();
     assert!(String::from_utf8_lossy(&out.stdout).contains("narenas: Some(5)\n"));
     assert_eq!(String::from_utf8_lossy(&out.stderr), "");
 }
@@ -27,8 +30,10 @@ fn an_option_survives_lto() {
     let archive = fixture("app").build().jemalloc();
     for lto in ["fat", "thin"] {
         let lto = format!("profile.dev.lto={lto:?}");
-        let args = ["--bin", "fixture-app", "--config", "profile.dev.opt-level=2", "--config", &lto];
-        let built = fixture("app").features("witness").args(args).prebuilt_jemalloc(&archive).build();
+        let args =
+            ["--bin", "fixture-app", "--config", "profile.dev.opt-level=2", "--config", &lto];
+        let built =
+            fixture("app").features("witness").args(args).prebuilt_jemalloc(&archive).build();
         let out = built.run("fixture-app", &[]);
         assert!(out.contains("Ok(())\n") && out.contains("narenas: Some(3)\n"), "{lto}: {out}");
     }

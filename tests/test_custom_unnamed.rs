@@ -39,8 +39,10 @@ fn it_is_the_one_in_use() {
 fn no_jemalloc_is_linked() {
     let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
     // put together, so as not to find itself; the symbol table of a test program is not stripped
-    let (found, needle) =
-        (|n: &[u8]| program.windows(n.len()).any(|w| w == n), [b"_rjem".as_slice(), b"_mallocx"].concat());
+    let (found, needle) = (
+        |n: &[u8]| program.windows(n.len()).any(|w| w == n),
+        [b"_rjem".as_slice(), b"_mallocx"].concat(),
+    );
     assert!(found(b"it_is_the_one_in_use"));
     assert!(!found(&needle));
 }

@@ -50,7 +50,9 @@ fn a_veto_beats_every_vote_and_a_vote_beats_the_policy() {
             target,
         };
         for argument in [None, Some(Allocator::System), Some(Allocator::Jemalloc)] {
-            for artifact in [Artifact::Executable, Artifact::Library, Artifact::ProcMacro, Artifact::Unknown] {
+            for artifact in
+                [Artifact::Executable, Artifact::Library, Artifact::ProcMacro, Artifact::Unknown]
+            {
                 let reason = decide(argument, build.veto(), cfg_jemalloc, in_libraries, artifact);
 
                 // glibc is the one place where overriding malloc lets a shared std live with jemalloc
@@ -64,8 +66,14 @@ fn a_veto_beats_every_vote_and_a_vote_beats_the_policy() {
                     || torn
                     || !(listed || cfg_jemalloc);
                 let vote = argument == Some(Allocator::Jemalloc) || cfg_jemalloc || in_libraries;
-                let jemalloc = !veto && artifact != Artifact::ProcMacro && (vote || artifact == Artifact::Executable);
-                assert_eq!(reason.allocator() == Allocator::Jemalloc, jemalloc, "{argument:?} {build:?} {artifact:?}");
+                let jemalloc = !veto
+                    && artifact != Artifact::ProcMacro
+                    && (vote || artifact == Artifact::Executable);
+                assert_eq!(
+                    reason.allocator() == Allocator::Jemalloc,
+                    jemalloc,
+                    "{argument:?} {build:?} {artifact:?}"
+                );
 
                 // and the reason is one that holds
                 let holds = match reason {
@@ -81,7 +89,9 @@ fn a_veto_beats_every_vote_and_a_vote_beats_the_policy() {
                     Reason::CfgJemalloc => cfg_jemalloc,
                     Reason::InLibraries => in_libraries,
                     Reason::Executable => !vote && artifact == Artifact::Executable,
-                    Reason::Library => artifact == Artifact::ProcMacro || !vote && artifact == Artifact::Library,
+                    Reason::Library => {
+                        artifact == Artifact::ProcMacro || !vote && artifact == Artifact::Library
+                    }
                     Reason::Unknown => !vote && artifact == Artifact::Unknown,
                     _ => false,
                 };
@@ -106,21 +116,46 @@ fn reasons_stand_at_the_index_of_their_discriminant() {
 fn the_line_is_fit_for_version_output() {
     assert_eq!(Choice::new(Reason::Library).to_string(), "system (library artifact)");
     let line = Choice::new(Reason::Executable).to_string();
-    let version = Choice::new(Reason::Executable).version().map_or(String::new(), |v| format!(" {v}"));
+    let version =
+        Choice::new(Reason::Executable).version().map_or(String::new(), |v| format!(" {v}"));
     assert_eq!(line, format!("jemalloc{version} (executable artifact)"));
 }
 
 #[test]
 fn cargo_tells_what_the_artifact_is() {
     use Artifact::{Executable, Library, ProcMacro, Unknown};
-    assert_eq!(Artifact::detect(true, true, false, false, false), Executable, "binary, executable example");
-    assert_eq!(Artifact::detect(true, true, false, true, false), Executable, "unit tests of a binary");
-    assert_eq!(Artifact::detect(true, false, true, true, false), Executable, "integration test, benchmark");
-    assert_eq!(Artifact::detect(true, false, true, false, false), Executable, "the same without a harness");
-    assert_eq!(Artifact::detect(true, false, false, true, false), Executable, "unit tests of a library");
+    assert_eq!(
+        Artifact::detect(true, true, false, false, false),
+        Executable,
+        "binary, executable example"
+    );
+    assert_eq!(
+        Artifact::detect(true, true, false, true, false),
+        Executable,
+        "unit tests of a binary"
+    );
+    assert_eq!(
+        Artifact::detect(true, false, true, true, false),
+        Executable,
+        "integration test, benchmark"
+    );
+    assert_eq!(
+        Artifact::detect(true, false, true, false, false),
+        Executable,
+        "the same without a harness"
+    );
+    assert_eq!(
+        Artifact::detect(true, false, false, true, false),
+        Executable,
+        "unit tests of a library"
+    );
     assert_eq!(Artifact::detect(true, false, false, false, false), Library);
     assert_eq!(Artifact::detect(false, false, false, false, false), Unknown);
-    assert_eq!(Artifact::detect(false, false, false, true, false), Executable, "rustc --test by hand");
+    assert_eq!(
+        Artifact::detect(false, false, false, true, false),
+        Executable,
+        "rustc --test by hand"
+    );
     assert_eq!(Artifact::detect(true, false, false, false, true), ProcMacro);
 }
 

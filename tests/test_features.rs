@@ -6,7 +6,16 @@ use std::process::Command;
 fn jemalloc(target: &str, features: &str, rustflags: &str) -> Option<String> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo
-        .args(["tree", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p} [{f}]"])
+        .args([
+            "tree",
+            "--locked",
+            "--edges",
+            "normal",
+            "--prefix",
+            "none",
+            "--format",
+            "{p} [{f}]",
+        ])
         .args(["--target", target, "--no-default-features", "--features", features])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
@@ -41,13 +50,24 @@ fn each_feature_reaches_jemalloc() {
 /// There the request aborts the program or is known not to work.
 #[test]
 fn background_threads_are_never_requested_on_apple_and_musl() {
-    for target in
-        ["aarch64-apple-darwin", "x86_64-apple-darwin", "x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"]
-    {
-        assert_eq!(jemalloc(target, "jemalloc,background-threads", "").as_deref(), Some("[]"), "{target}");
+    for target in [
+        "aarch64-apple-darwin",
+        "x86_64-apple-darwin",
+        "x86_64-unknown-linux-musl",
+        "aarch64-unknown-linux-musl",
+    ] {
+        assert_eq!(
+            jemalloc(target, "jemalloc,background-threads", "").as_deref(),
+            Some("[]"),
+            "{target}"
+        );
     }
     let system = r#"--cfg alloc_switch="system""#;
-    assert_eq!(jemalloc(GNU, "background-threads", system), None, "a veto takes the request out too");
+    assert_eq!(
+        jemalloc(GNU, "background-threads", system),
+        None,
+        "a veto takes the request out too"
+    );
     assert_eq!(jemalloc("x86_64-pc-windows-msvc", "background-threads", ""), None);
 }
 

@@ -68,7 +68,8 @@ fn every_resize<A: InPlaceAlloc>(allocator: &A, fits: impl Fn(*mut u8, usize, us
                     fits(ptr, usable, align);
                     fill(ptr, 0, size);
                     let reached = allocator.reallocate_inplace(ptr, layout, new_size);
-                    let (min, max) = if (new_size > size && reached >= new_size) || (new_size < size && reached < size)
+                    let (min, max) = if (new_size > size && reached >= new_size)
+                        || (new_size < size && reached < size)
                     {
                         done += 1;
                         fill(ptr, size.min(new_size), reached);
@@ -130,7 +131,10 @@ fn glibc_has_room_at_the_end_of_a_block() {
         let grown = allocator.realloc(ptr, Layout::array::<u8>(usable).unwrap(), 1 << 20);
         check(grown, 0, usable);
         let layout = Layout::array::<u8>(1 << 20).unwrap();
-        assert!(allocator.reallocate_inplace(grown, layout, 100) >= layout.size(), "it never shrinks");
+        assert!(
+            allocator.reallocate_inplace(grown, layout, 100) >= layout.size(),
+            "it never shrinks"
+        );
         allocator.dealloc(grown, layout);
     }
 }
@@ -146,7 +150,10 @@ fn jemalloc() {
             let flags = tikv_jemalloc_sys::MALLOCX_ALIGN(align);
             (tikv_jemalloc_sys::nallocx(size, flags), tikv_jemalloc_sys::sallocx(ptr.cast(), 0))
         };
-        assert_eq!(class, usable, "a block of {usable} is not freed with size {size}, alignment {align}");
+        assert_eq!(
+            class, usable,
+            "a block of {usable} is not freed with size {size}, alignment {align}"
+        );
     });
     assert!(done > 100, "{done}");
     impossible(&allocator);

@@ -44,7 +44,12 @@ fn strip(path: &Path, folder: &Path) -> PathBuf {
     stripped
 }
 
-fn cc<'a>(folder: &Path, name: &str, source: &str, args: impl IntoIterator<Item = &'a str>) -> PathBuf {
+fn cc<'a>(
+    folder: &Path,
+    name: &str,
+    source: &str,
+    args: impl IntoIterator<Item = &'a str>,
+) -> PathBuf {
     let (file, out) = (folder.join(name).with_extension("c"), folder.join(name));
     fs::write(&file, source).unwrap();
     run(Command::new("cc").arg("-o").arg(&out).arg(&file).args(args));
@@ -52,7 +57,10 @@ fn cc<'a>(folder: &Path, name: &str, source: &str, args: impl IntoIterator<Item 
 }
 
 fn jemalloc_version() -> String {
-    alloc_switch::Choice::new(alloc_switch::Reason::Executable).version().expect("unset JEMALLOC_OVERRIDE").to_owned()
+    alloc_switch::Choice::new(alloc_switch::Reason::Executable)
+        .version()
+        .expect("unset JEMALLOC_OVERRIDE")
+        .to_owned()
 }
 
 const NATIVE: Format = if cfg!(target_vendor = "apple") { Format::MachO } else { Format::Elf };
@@ -63,15 +71,27 @@ fn a_program_on_jemalloc_and_the_same_stripped() {
     let whole = look(app().file("fixture-app"));
     assert_eq!((whole.format, whole.kind), (NATIVE, Kind::Executable));
     let jemalloc = whole.jemalloc.as_ref().expect("a program carries jemalloc");
-    assert_eq!((jemalloc.version.as_deref(), jemalloc.prefixed), (Some(&*jemalloc_version()), true));
-    assert!(whole.jemalloc_symbols.iter().any(|name| name.ends_with("_rjem_malloc")), "{:?}", whole.jemalloc_symbols);
+    assert_eq!(
+        (jemalloc.version.as_deref(), jemalloc.prefixed),
+        (Some(&*jemalloc_version()), true)
+    );
+    assert!(
+        whole.jemalloc_symbols.iter().any(|name| name.ends_with("_rjem_malloc")),
+        "{:?}",
+        whole.jemalloc_symbols
+    );
     assert_eq!(whole.can_be_dlopened(), None);
 
     let stripped = strip(app().file("fixture-app"), &folder);
     let stripped = look(&stripped);
     assert_eq!(stripped.jemalloc_symbols, [""; 0]);
     assert_eq!(stripped.to_string(), whole.to_string());
-    assert!(whole.to_string().ends_with(&format!(" executable, jemalloc {} prefixed", jemalloc_version())), "{whole}");
+    assert!(
+        whole
+            .to_string()
+            .ends_with(&format!(" executable, jemalloc {} prefixed", jemalloc_version())),
+        "{whole}"
+    );
 }
 
 #[cfg(target_os = "linux")]
@@ -79,12 +99,16 @@ fn a_program_on_jemalloc_and_the_same_stripped() {
 fn a_program_without_section_headers() {
     let mut bytes = fs::read(strip(app().file("fixture-app"), &folder("sections"))).unwrap();
     let before = inspect(&bytes).unwrap();
-    let (table, counts) = if bytes[4] == 2 { (0x28..0x30, 0x3a..0x40) } else { (0x20..0x24, 0x2e..0x34) };
+    let (table, counts) =
+        if bytes[4] == 2 { (0x28..0x30, 0x3a..0x40) } else { (0x20..0x24, 0x2e..0x34) };
     bytes[table].fill(0);
     bytes[counts].fill(0);
     let after = inspect(&bytes).unwrap();
     assert_eq!(object::File::parse(&*bytes).unwrap().sections().count(), 0);
-    assert_eq!((after.jemalloc, after.kind, after.needed), (before.jemalloc, before.kind, before.needed));
+    assert_eq!(
+        (after.jemalloc, after.kind, after.needed),
+        (before.jemalloc, before.kind, before.needed)
+    );
 }
 
 #[test]
@@ -99,12 +123,20 @@ fn unprefixed_jemalloc() {
 
 #[test]
 fn a_cdylib_on_the_system_allocator() {
-    let library = plugin().files.iter().find(|f| f.extension().is_some_and(|e| e == "so" || e == "dylib")).unwrap();
+    let library = plugin()
+        .files
+        .iter()
+        .find(|f| f.extension().is_some_and(|e| e == "so" || e == "dylib"))
+        .unwrap();
     let report = look(library);
     assert_eq!((report.format, report.kind), (NATIVE, Kind::SharedLibrary));
     assert_eq!((report.jemalloc.as_ref(), report.static_tls), (None, false));
     assert_eq!(report.jemalloc_symbols, [""; 0]);
-    assert!(report.exports.iter().any(|name| name.trim_start_matches('_') == "plugin_report"), "{:?}", report.exports);
+    assert!(
+        report.exports.iter().any(|name| name.trim_start_matches('_') == "plugin_report"),
+        "{:?}",
+        report.exports
+    );
     assert!(report.to_string().ends_with(" shared library, system, can be dlopened"), "{report}");
 }
 
@@ -116,11 +148,18 @@ fn archives_with_and_without() {
         with.jemalloc.as_ref().map(|j| (j.version.as_deref(), j.prefixed)),
         Some((Some(&*jemalloc_version()), true))
     );
-    assert!(with.to_string().ends_with(&format!(" archive, jemalloc {} prefixed", jemalloc_version())), "{with}");
+    assert!(
+        with.to_string().ends_with(&format!(" archive, jemalloc {} prefixed", jemalloc_version())),
+        "{with}"
+    );
 
-    let built = fixture("archive").args(["--no-default-features", "--features", "jemalloc"]).build();
+    let built =
+        fixture("archive").args(["--no-default-features", "--features", "jemalloc"]).build();
     let without = look(built.file("libfixture_archive.a"));
-    assert_eq!((without.kind, without.jemalloc.as_ref(), without.jemalloc_symbols.len()), (Kind::Archive, None, 0));
+    assert_eq!(
+        (without.kind, without.jemalloc.as_ref(), without.jemalloc_symbols.len()),
+        (Kind::Archive, None, 0)
+    );
     assert!(without.to_string().ends_with(" archive, system"), "{without}");
 }
 
@@ -130,7 +169,15 @@ fn archives_with_and_without() {
 fn a_library_that_cannot_be_dlopened() {
     let folder = folder("static-tls");
     let archive = app().jemalloc.as_ref().unwrap().to_str().unwrap();
-    let args = ["-shared", "-Wl,--whole-archive", archive, "-Wl,--no-whole-archive", "-lpthread", "-ldl", "-lm"];
+    let args = [
+        "-shared",
+        "-Wl,--whole-archive",
+        archive,
+        "-Wl,--no-whole-archive",
+        "-lpthread",
+        "-ldl",
+        "-lm",
+    ];
     let library = cc(&folder, "libcarrier.so", "int carrier;", args);
     let host = support::cc("host.c", &folder.join("host"), &["-ldl".as_ref() as &OsStr]);
 
@@ -138,7 +185,10 @@ fn a_library_that_cannot_be_dlopened() {
     let out = String::from_utf8_lossy(&out.stdout).into_owned();
     assert!(out.contains("cannot allocate memory in static TLS block"), "{out}");
     let report = look(&library);
-    assert_eq!((report.kind, report.static_tls, report.can_be_dlopened()), (Kind::SharedLibrary, true, Some(false)));
+    assert_eq!(
+        (report.kind, report.static_tls, report.can_be_dlopened()),
+        (Kind::SharedLibrary, true, Some(false))
+    );
     assert!(report.jemalloc.is_some(), "{report}");
     let end = format!("cannot in general be dlopened ({:#x} bytes of static TLS)", report.tls_size);
     assert!(report.tls_size >= 0x700 && report.to_string().ends_with(&end), "{report}");
@@ -148,12 +198,24 @@ fn a_library_that_cannot_be_dlopened() {
 #[test]
 fn a_program_that_needs_a_shared_jemalloc() {
     let folder = folder("shared");
-    cc(&folder, "libjemalloc.so.2", "int shared;", ["-shared", "-fPIC", "-Wl,-soname,libjemalloc.so.2"]);
+    cc(
+        &folder,
+        "libjemalloc.so.2",
+        "int shared;",
+        ["-shared", "-fPIC", "-Wl,-soname,libjemalloc.so.2"],
+    );
     let library = folder.join("libjemalloc.so.2");
-    let program =
-        cc(&folder, "program", "int main(void) { return 0; }", ["-Wl,--no-as-needed", library.to_str().unwrap()]);
+    let program = cc(
+        &folder,
+        "program",
+        "int main(void) { return 0; }",
+        ["-Wl,--no-as-needed", library.to_str().unwrap()],
+    );
     let report = look(&program);
-    assert_eq!((report.jemalloc.as_ref(), report.shared_jemalloc()), (None, Some("libjemalloc.so.2")));
+    assert_eq!(
+        (report.jemalloc.as_ref(), report.shared_jemalloc()),
+        (None, Some("libjemalloc.so.2"))
+    );
     assert_eq!(report.to_string(), "ELF executable, jemalloc from libjemalloc.so.2");
     assert_eq!(example(&["--expect", "jemalloc", program.to_str().unwrap()]).0, Some(0));
     assert_eq!(example(&["--expect", "system", program.to_str().unwrap()]).0, Some(1));
@@ -165,7 +227,10 @@ fn who_speaks_of_jemalloc_is_no_carrier() {
     // The inspector names every marker.
     let own = fs::read(example_path()).unwrap();
     for marker in MESSAGES.iter().chain([&ENVIRONMENT]) {
-        assert!(own.windows(marker.len()).any(|window| window == marker.as_bytes()), "{marker} is not in the example");
+        assert!(
+            own.windows(marker.len()).any(|window| window == marker.as_bytes()),
+            "{marker} is not in the example"
+        );
     }
     for program in [example_path().to_owned(), strip(example_path(), &folder)] {
         assert_eq!(look(&program).jemalloc, None, "{}", program.display());
@@ -194,7 +259,8 @@ fn who_speaks_of_jemalloc_is_no_carrier() {
     assert_eq!(c("no_newlines", &[&MESSAGES.map(str::to_owned)[..], &others[..]].concat()), None);
     assert_eq!(c("no_variable", &[&lines[..], &others[2..]].concat()), None);
     // The search would have found them.
-    let forged = c("forged", &[&lines[..ENOUGH], &others[..]].concat()).expect("all that the search asks for");
+    let forged = c("forged", &[&lines[..ENOUGH], &others[..]].concat())
+        .expect("all that the search asks for");
     assert_eq!((forged.version.as_deref(), forged.prefixed), (Some("5.3.1"), true));
 }
 
@@ -203,7 +269,9 @@ fn mach_o_and_pe() {
     let (with, without) = (jemalloc_strings(), vec![0; 4096]);
     for (data, carries) in [(&with, true), (&without, false)] {
         for (dll, kind) in [(false, Kind::Executable), (true, Kind::SharedLibrary)] {
-            for (bytes, format) in [(pe(data, dll), Format::Pe), (mach_o(data, dll, ARM64, None), Format::MachO)] {
+            for (bytes, format) in
+                [(pe(data, dll), Format::Pe), (mach_o(data, dll, ARM64, None), Format::MachO)]
+            {
                 let report = inspect(&bytes).unwrap();
                 assert_eq!(
                     (report.format, report.kind, report.jemalloc.is_some()),
@@ -212,19 +280,24 @@ fn mach_o_and_pe() {
                 );
                 assert_eq!(report.can_be_dlopened(), dll.then_some(true));
                 if let Some(jemalloc) = report.jemalloc {
-                    assert_eq!((jemalloc.version, jemalloc.prefixed), (Some(jemalloc_version()), true));
+                    assert_eq!(
+                        (jemalloc.version, jemalloc.prefixed),
+                        (Some(jemalloc_version()), true)
+                    );
                 }
             }
         }
     }
-    let shared = inspect(&mach_o(&without, false, ARM64, Some("/opt/lib/libjemalloc.2.dylib"))).unwrap();
+    let shared =
+        inspect(&mach_o(&without, false, ARM64, Some("/opt/lib/libjemalloc.2.dylib"))).unwrap();
     assert_eq!(shared.to_string(), "Mach-O executable, jemalloc from /opt/lib/libjemalloc.2.dylib");
 }
 
 #[test]
 fn universal_files() {
     let folder = folder("universal");
-    let slices = [mach_o(&jemalloc_strings(), false, ARM64, None), mach_o(&[0; 64], false, X86_64, None)];
+    let slices =
+        [mach_o(&jemalloc_strings(), false, ARM64, None), mach_o(&[0; 64], false, X86_64, None)];
     let bytes = universal(&[(ARM64, &slices[0]), (X86_64, &slices[1])]);
     assert_eq!(inspect(&bytes).unwrap_err(), "a universal file with code for 2 architectures");
     let reports = inspect_all(&bytes).unwrap();
@@ -233,24 +306,40 @@ fn universal_files() {
     let path = folder.join("universal");
     fs::write(&path, &bytes).unwrap();
     let path = path.to_str().unwrap();
-    let jemalloc = format!("{path} (aarch64): Mach-O executable, jemalloc {} prefixed", jemalloc_version());
+    let jemalloc =
+        format!("{path} (aarch64): Mach-O executable, jemalloc {} prefixed", jemalloc_version());
     let system = format!("{path} (x86_64): Mach-O executable, system");
     assert_eq!(example(&[path]), (Some(0), format!("{jemalloc}\n{system}\n"), String::new()));
     let system = format!("{system}, but jemalloc was expected");
-    assert_eq!(example(&["--expect", "jemalloc", path]), (Some(1), format!("{jemalloc}\n{system}\n"), String::new()));
+    assert_eq!(
+        example(&["--expect", "jemalloc", path]),
+        (Some(1), format!("{jemalloc}\n{system}\n"), String::new())
+    );
 }
 
 #[test]
 fn expectations_and_exit_status() {
-    let (app, plugin) = (app().file("fixture-app"), plugin().file(&format!("libfixture_plugin.{}", dll_extension())));
+    let (app, plugin) = (
+        app().file("fixture-app"),
+        plugin().file(&format!("libfixture_plugin.{}", dll_extension())),
+    );
     let (app, plugin) = (app.to_str().unwrap(), plugin.to_str().unwrap());
     let (app_line, plugin_line) =
         (format!("{app}: {}", look(app.as_ref())), format!("{plugin}: {}", look(plugin.as_ref())));
 
     let none = String::new();
-    assert_eq!(example(&[app, plugin]), (Some(0), format!("{app_line}\n{plugin_line}\n"), none.clone()));
-    assert_eq!(example(&["--expect", "jemalloc", app]), (Some(0), format!("{app_line}\n"), none.clone()));
-    assert_eq!(example(&["--expect=system", plugin]), (Some(0), format!("{plugin_line}\n"), none.clone()));
+    assert_eq!(
+        example(&[app, plugin]),
+        (Some(0), format!("{app_line}\n{plugin_line}\n"), none.clone())
+    );
+    assert_eq!(
+        example(&["--expect", "jemalloc", app]),
+        (Some(0), format!("{app_line}\n"), none.clone())
+    );
+    assert_eq!(
+        example(&["--expect=system", plugin]),
+        (Some(0), format!("{plugin_line}\n"), none.clone())
+    );
     let unmet = format!("{app_line}\n{plugin_line}, but jemalloc was expected\n");
     assert_eq!(example(&[app, plugin, "--expect", "jemalloc"]), (Some(1), unmet, none.clone()));
     let unmet = format!("{app_line}, but the system allocator was expected\n{plugin_line}\n");
@@ -261,7 +350,13 @@ fn expectations_and_exit_status() {
     assert_eq!((status, out), (Some(1), format!("{app_line}\n")));
     assert!(err.starts_with("no-such-file: ") && err.lines().count() == 1, "{err}");
 
-    for wrong in [&[][..], &["--expect", "system"], &["--expect"], &["--expect", "glibc", app], &["--quiet", app]] {
+    for wrong in [
+        &[][..],
+        &["--expect", "system"],
+        &["--expect"],
+        &["--expect", "glibc", app],
+        &["--quiet", app],
+    ] {
         let (status, out, err) = example(wrong);
         assert_eq!((status, out.as_str()), (Some(2), ""), "{wrong:?}");
         assert!(err.starts_with("inspect: ") && err.lines().count() == 1, "{wrong:?}: {err}");
@@ -272,9 +367,14 @@ fn expectations_and_exit_status() {
 fn garbage() {
     let folder = folder("garbage");
     let sentence = "not a program, library, object or archive in ELF, Mach-O or PE";
-    for bytes in
-        [&b""[..], b"#!/bin/sh\necho jemalloc\n", b"\x7fELF", b"MZ and nothing more", &[0; 4096], &[0xff; 4096]]
-    {
+    for bytes in [
+        &b""[..],
+        b"#!/bin/sh\necho jemalloc\n",
+        b"\x7fELF",
+        b"MZ and nothing more",
+        &[0; 4096],
+        &[0xff; 4096],
+    ] {
         assert_eq!(inspect(bytes).unwrap_err(), sentence);
     }
     assert!(inspect(b"!<arch>\nno member header").unwrap_err().starts_with("a damaged file: "));
@@ -299,12 +399,15 @@ fn truncated_files_are_never_judged() {
         inspect(&bytes).unwrap_or_else(|e| panic!("{name}: {e}"));
         // Archives may end after any member.
         let must_fail = !name.ends_with(".a");
-        let cuts =
-            (0..64).chain((0..100).map(|i| bytes.len() * i / 100)).chain(bytes.len().saturating_sub(64)..bytes.len());
+        let cuts = (0..64)
+            .chain((0..100).map(|i| bytes.len() * i / 100))
+            .chain(bytes.len().saturating_sub(64)..bytes.len());
         let mut errors = 0;
         for cut in cuts {
             match inspect_all(&bytes[..cut]) {
-                Ok(reports) => assert!(!must_fail, "{name}, {cut} of {} bytes: {}", bytes.len(), reports[0]),
+                Ok(reports) => {
+                    assert!(!must_fail, "{name}, {cut} of {} bytes: {}", bytes.len(), reports[0])
+                }
                 Err(sentence) => {
                     errors += 1;
                     assert!(!sentence.is_empty() && !sentence.contains('\n'), "{sentence:?}");
@@ -320,7 +423,8 @@ fn flipped_bytes_never_panic() {
     // Knuth's MMIX generator: the same damage in each run.
     let mut state = 0x853c_49e6_748f_ea9b_u64;
     let mut random = move |below: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % below
     };
     for (name, whole) in specimens("flipped") {
@@ -355,7 +459,10 @@ fn specimens(test: &str) -> Vec<(String, Vec<u8>)> {
         .map(|path| (path.display().to_string(), fs::read(path).unwrap()))
         .collect();
     specimens.push(("PE".into(), pe(&jemalloc_strings(), false)));
-    specimens.push(("Mach-O".into(), mach_o(&jemalloc_strings(), true, ARM64, Some("libjemalloc.2.dylib"))));
+    specimens.push((
+        "Mach-O".into(),
+        mach_o(&jemalloc_strings(), true, ARM64, Some("libjemalloc.2.dylib")),
+    ));
     specimens
 }
 
@@ -366,7 +473,11 @@ fn jemalloc_strings() -> Vec<u8> {
         let bytes = fs::read(app().file("fixture-app")).unwrap();
         let file = object::File::parse(&*bytes).unwrap();
         let sections = [".rodata", "__cstring"].map(|name| file.section_by_name(name));
-        sections.into_iter().flatten().flat_map(|section| section.data().unwrap().to_vec()).collect()
+        sections
+            .into_iter()
+            .flatten()
+            .flat_map(|section| section.data().unwrap().to_vec())
+            .collect()
     };
     STRINGS.get_or_init(read).clone()
 }
@@ -389,7 +500,9 @@ fn pe(data: &[u8], dll: bool) -> Vec<u8> {
     put(&mut bytes, 0x58, &0x20b_u16.to_le_bytes());
     put(&mut bytes, 0xc4, &16_u32.to_le_bytes()); // data directories, all empty
     put(&mut bytes, 0x148, b".rdata");
-    for (at, value) in [(0x150, size), (0x154, 0x1000), (0x158, size), (0x15c, 0x200), (0x16c, 0x4000_0040_u32)] {
+    for (at, value) in
+        [(0x150, size), (0x154, 0x1000), (0x158, size), (0x15c, 0x200), (0x16c, 0x4000_0040_u32)]
+    {
         put(&mut bytes, at, &value.to_le_bytes());
     }
     bytes.extend_from_slice(data);
@@ -420,13 +533,15 @@ fn mach_o(data: &[u8], dylib: bool, cpu: u32, needed: Option<&str>) -> Vec<u8> {
     let count = 1 + u32::from(needed.is_some());
     let file_type = if dylib { 6 } else { 2 };
     let length = u32::try_from(commands.len()).unwrap();
-    let header = [0xfeed_facf, cpu, 0, file_type, count, length, 0, 0].map(u32::to_le_bytes).concat();
+    let header =
+        [0xfeed_facf, cpu, 0, file_type, count, length, 0, 0].map(u32::to_le_bytes).concat();
     [&header, &commands, data].concat()
 }
 
 /// A universal file, `fat.h` beside `loader.h`.
 fn universal(slices: &[(u32, &[u8])]) -> Vec<u8> {
-    let mut bytes = [0xcafe_babe, u32::try_from(slices.len()).unwrap()].map(u32::to_be_bytes).concat();
+    let mut bytes =
+        [0xcafe_babe, u32::try_from(slices.len()).unwrap()].map(u32::to_be_bytes).concat();
     let mut offset = 4096;
     for (cpu, slice) in slices {
         let size = u32::try_from(slice.len()).unwrap();
@@ -451,8 +566,9 @@ fn example_path() -> &'static Path {
         let args = ["build", "--example", "inspect", "--message-format", "json-render-diagnostics"];
         let messages = run(Command::new(env!("CARGO")).current_dir(support::ROOT).args(args));
         let messages = messages.lines().map(|line| serde_json::from_str(line).unwrap());
-        let executable =
-            messages.filter_map(|m: serde_json::Value| m["executable"].as_str().map(PathBuf::from)).next_back();
+        let executable = messages
+            .filter_map(|m: serde_json::Value| m["executable"].as_str().map(PathBuf::from))
+            .next_back();
         executable.expect("Cargo says where the example is")
     })
 }

@@ -60,35 +60,59 @@ fn a_cdylib_hands_out_memory_that_its_host_frees() {
 
 #[test]
 fn a_cdylib_with_jemalloc_in_libraries_can_be_loaded() {
-    let built = fixture("plugin").args(["--features", "jemalloc-in-libraries,witness,conf"]).build();
+    let built =
+        fixture("plugin").args(["--features", "jemalloc-in-libraries,witness,conf"]).build();
     let report = report(built.file("libfixture_plugin.so"));
     assert!(report.jemalloc.is_some_and(|j| j.prefixed));
     assert!(!report.static_tls);
-    let line = format!("{}; Ok(()); box: jemalloc; strdup: not jemalloc", jemalloc("feature jemalloc-in-libraries"));
+    let line = format!(
+        "{}; Ok(()); box: jemalloc; strdup: not jemalloc",
+        jemalloc("feature jemalloc-in-libraries")
+    );
     assert_hosts_print(in_hosts(&built, "libfixture_plugin.so", "plugin_free"), &line);
 }
 
 #[test]
 fn one_build_makes_a_binary_on_jemalloc_and_a_cdylib_on_the_system() {
-    for (features, library_says) in [("witness", ""), ("witness,registers-in-library", "; Ok(())")] {
+    for (features, library_says) in [("witness", ""), ("witness,registers-in-library", "; Ok(())")]
+    {
         // the cdylib is linked in the same build, so the witness may not be in it
-        let built = fixture("both").features(features.trim_start_matches("witness").trim_start_matches(',')).build();
+        let built = fixture("both")
+            .features(features.trim_start_matches("witness").trim_start_matches(','))
+            .build();
         assert_clean(built.file("libfixture_both.so"), &PLUGIN);
         let line = format!("system (library artifact){library_says}");
         assert_hosts_print(in_hosts(&built, "libfixture_both.so", "free"), &line);
 
-        let out = fixture("both").args(["--bins", "--features", features]).build().run("fixture-both", &[]);
-        let program = format!("{}\nOk(())\nbox: jemalloc; strdup: not jemalloc\n", jemalloc("executable artifact"));
+        let out = fixture("both")
+            .args(["--bins", "--features", features])
+            .build()
+            .run("fixture-both", &[]);
+        let program = format!(
+            "{}\nOk(())\nbox: jemalloc; strdup: not jemalloc\n",
+            jemalloc("executable artifact")
+        );
         assert!(out.starts_with(&program), "{out}");
-        assert_eq!(out.contains("library: system (library artifact)"), library_says.is_empty(), "{out}");
-        assert_eq!(built.run("fixture-both", &[]).lines().next(), out.lines().next(), "with and without the witness");
+        assert_eq!(
+            out.contains("library: system (library artifact)"),
+            library_says.is_empty(),
+            "{out}"
+        );
+        assert_eq!(
+            built.run("fixture-both", &[]).lines().next(),
+            out.lines().next(),
+            "with and without the witness"
+        );
     }
 }
 
 #[test]
 fn a_staticlib_leaves_no_jemalloc_in_the_c_program() {
-    let system_libraries: Vec<&OsStr> = ["-lpthread", "-ldl", "-lm", "-lgcc_s"].map(OsStr::new).to_vec();
-    for (with_macro, line) in [(true, "system (library artifact); Ok(())"), (false, "std's default")] {
+    let system_libraries: Vec<&OsStr> =
+        ["-lpthread", "-ldl", "-lm", "-lgcc_s"].map(OsStr::new).to_vec();
+    for (with_macro, line) in
+        [(true, "system (library artifact); Ok(())"), (false, "std's default")]
+    {
         let macro_features: &[&str] =
             if with_macro { &[] } else { &["--no-default-features", "--features", "jemalloc"] };
         let built = fixture("archive").args(macro_features.iter().copied()).build();
@@ -126,14 +150,26 @@ fn the_user_of_a_dylib_is_told_the_truth() {
     let run_user = |features: &[&str]| {
         let built = fixture("shared-user").args(features.iter().copied()).build();
         let path = std::env::join_paths([&built.folder, &support::shared_std()]).unwrap();
-        let out = Command::new(built.file("fixture-shared-user")).env("LD_LIBRARY_PATH", path).output().unwrap();
-        (out.status.code(), String::from_utf8(out.stdout).unwrap(), report(built.file("libfixture_shared.so")))
+        let out = Command::new(built.file("fixture-shared-user"))
+            .env("LD_LIBRARY_PATH", path)
+            .output()
+            .unwrap();
+        (
+            out.status.code(),
+            String::from_utf8(out.stdout).unwrap(),
+            report(built.file("libfixture_shared.so")),
+        )
     };
 
     let (code, out, _) = run_user(&[]);
     assert_eq!(code, Some(3), "{out}");
     assert!(out.starts_with(&format!("{}\nStd(", jemalloc("executable artifact"))), "{out}");
-    assert!(out.contains("memory allocated inside the standard library does not belong to it: std is shared"), "{out}");
+    assert!(
+        out.contains(
+            "memory allocated inside the standard library does not belong to it: std is shared"
+        ),
+        "{out}"
+    );
 
     let (code, out, library) = run_user(&["--features", "registers-in-library"]);
     assert_eq!((code, out.as_str()), (Some(0), "system (library artifact)\nOk(())\nhello dylib\n"));

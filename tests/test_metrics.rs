@@ -10,17 +10,25 @@ const NOT_HERE: &str = "Err(System)";
 fn a_program_on_jemalloc_and_one_on_the_system_allocator() {
     let out = fixture("handled").args(["--bins"]).build().run("fixture-handled", &[]);
     let jemalloc = support::jemalloc("executable artifact");
-    assert_eq!(out, format!("{jemalloc}; allocated: None; by this thread: Some(\"some\"); purge: Ok(())\n"));
+    assert_eq!(
+        out,
+        format!("{jemalloc}; allocated: None; by this thread: Some(\"some\"); purge: Ok(())\n")
+    );
 
-    let out = fixture("handled").args(["--bins"]).features("stats").build().run("fixture-handled", &[]);
+    let out =
+        fixture("handled").args(["--bins"]).features("stats").build().run("fixture-handled", &[]);
     assert_eq!(out, format!("{jemalloc}; allocated: Some(\"some\"); by this thread: Some(\"some\"); purge: Ok(())\n"));
 
-    let system = fixture("handled").args(["--bins", "--no-default-features"]).build().run("fixture-handled", &[]);
-    let (stats, purge) = if cfg!(all(target_os = "linux", target_env = "gnu")) || cfg!(target_vendor = "apple") {
-        ("Some(\"some\")", "Ok(())")
-    } else {
-        ("None", NOT_HERE)
-    };
+    let system = fixture("handled")
+        .args(["--bins", "--no-default-features"])
+        .build()
+        .run("fixture-handled", &[]);
+    let (stats, purge) =
+        if cfg!(all(target_os = "linux", target_env = "gnu")) || cfg!(target_vendor = "apple") {
+            ("Some(\"some\")", "Ok(())")
+        } else {
+            ("None", NOT_HERE)
+        };
     let expected =
         format!("system (feature jemalloc is off); allocated: {stats}; by this thread: None; purge: {purge}\n");
     assert_eq!(system, expected);
@@ -32,16 +40,22 @@ fn a_program_on_jemalloc_and_one_on_the_system_allocator() {
 fn a_library_on_the_system_allocator_has_no_jemalloc_in_it() {
     let dev = fixture("handled").args(["--lib"]).build();
     let jemalloc = dev.jemalloc.clone().expect("jemalloc was built, and is not linked");
-    let release = fixture("handled").args(["--lib", "--release"]).prebuilt_jemalloc(&jemalloc).build();
+    let release =
+        fixture("handled").args(["--lib", "--release"]).prebuilt_jemalloc(&jemalloc).build();
     for (profile, built) in [("dev", dev), ("release", release)] {
         let library = built.file("libfixture_handled.so");
         let symbols = run(std::process::Command::new("nm").arg("-a").arg(library));
         assert!(symbols.contains("handled_report"));
-        let found: Vec<_> =
-            symbols.lines().filter(|l| ["rjem", "jemalloc", "mallctl"].iter().any(|n| l.contains(n))).collect();
+        let found: Vec<_> = symbols
+            .lines()
+            .filter(|l| ["rjem", "jemalloc", "mallctl"].iter().any(|n| l.contains(n)))
+            .collect();
         assert!(found.is_empty(), "{profile}: {found:#?}");
         let strings = std::fs::read(library).unwrap();
-        assert!(!strings.windows(10).any(|w| w == b"<jemalloc>"), "{profile}: what jemalloc begins its messages with");
+        assert!(
+            !strings.windows(10).any(|w| w == b"<jemalloc>"),
+            "{profile}: what jemalloc begins its messages with"
+        );
     }
 }
 
@@ -52,7 +66,9 @@ fn a_library_answers_for_its_own_allocator() {
         let built = fixture("handled").args(["--lib"]).args(features.iter().copied()).build();
         let python = "import ctypes, sys; library = ctypes.CDLL(sys.argv[1]); \
                       library.handled_report.restype = ctypes.c_char_p; print(library.handled_report().decode())";
-        run(std::process::Command::new("python3").args(["-c", python]).arg(built.file("libfixture_handled.so")))
+        run(std::process::Command::new("python3")
+            .args(["-c", python])
+            .arg(built.file("libfixture_handled.so")))
     };
     assert_eq!(
         report(&[]),

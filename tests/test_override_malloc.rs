@@ -21,7 +21,8 @@ fn a_shared_std_and_the_program_meet_in_one_malloc() {
     let archive = fixture("app").features("override-malloc,witness").build().jemalloc();
     let app = fixture("app").features("override-malloc,witness").rustflags("-C prefer-dynamic");
     let built = app.prebuilt_jemalloc(&archive).build();
-    let out = run(Command::new(built.file("fixture-app")).env("LD_LIBRARY_PATH", support::shared_std()));
+    let out =
+        run(Command::new(built.file("fixture-app")).env("LD_LIBRARY_PATH", support::shared_std()));
     let expected = "jemalloc (executable artifact)\nOk(())\nbox: jemalloc; strdup: jemalloc\nnarenas: Some(3)\n";
     assert!(out.starts_with(expected) && out.ends_with("done\n"), "{out}");
 }
@@ -29,7 +30,10 @@ fn a_shared_std_and_the_program_meet_in_one_malloc() {
 /// `System` is `malloc`, and `malloc` is jemalloc's: the choice does not hold, and the self-check says so.
 #[test]
 fn the_self_check_sees_jemalloc_behind_the_system_allocator() {
-    let out = fixture("app").features("override-malloc,witness,writes-system").build().run("fixture-app", &[]);
+    let out = fixture("app")
+        .features("override-malloc,witness,writes-system")
+        .build()
+        .run("fixture-app", &[]);
     assert!(out.starts_with("system (global_allocator!(system))\nErr(Artifact("), "{out}");
     assert!(out.contains("box: jemalloc; strdup: jemalloc\n"), "{out}");
 }
@@ -38,7 +42,10 @@ fn the_self_check_sees_jemalloc_behind_the_system_allocator() {
 fn a_library_artifact_is_refused() {
     for library in ["plugin", "archive", "shared", "derive"] {
         let registers = if library == "shared" { ",registers" } else { "" };
-        let errors = fixture(library).features(&format!("override-malloc{registers}")).command("check").errors();
+        let errors = fixture(library)
+            .features(&format!("override-malloc{registers}"))
+            .command("check")
+            .errors();
         assert_eq!(errors.len(), 1, "{library}: {errors:?}");
         assert!(
             errors[0].0.ends_with(
@@ -57,7 +64,11 @@ fn a_library_with_other_names_is_refused() {
     let with_prefix = fixture("app").build().jemalloc();
     let without = fixture("app").features("override-malloc,witness").build().jemalloc();
     for (archive, features, sentence) in [
-        (without, "", "is a jemalloc without the prefix _rjem_: turn the feature `override-malloc` on\n"),
+        (
+            without,
+            "",
+            "is a jemalloc without the prefix _rjem_: turn the feature `override-malloc` on\n",
+        ),
         (
             with_prefix,
             "override-malloc",

@@ -10,7 +10,8 @@ use std::process::Command;
 
 use support::{fixture, jemalloc, run};
 
-const PACKAGES: [&str; 7] = ["app", "plugin", "archive", "both", "shared-user", "derive-user", "wrapper"];
+const PACKAGES: [&str; 7] =
+    ["app", "plugin", "archive", "both", "shared-user", "derive-user", "wrapper"];
 
 /// The first line and the self-check of the program, built with these flags and features.
 fn app(rustflags: &str, args: &[&str]) -> String {
@@ -47,7 +48,8 @@ fn with_jemalloc_out_no_c_compiler_runs() {
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();
     let (compiler, calls) = (folder.join("cc"), folder.join("calls"));
-    fs::write(&compiler, format!("#!/bin/sh\necho \"$@\" >> {}\nexit 1\n", calls.display())).unwrap();
+    fs::write(&compiler, format!("#!/bin/sh\necho \"$@\" >> {}\nexit 1\n", calls.display()))
+        .unwrap();
     run(Command::new("chmod").arg("+x").arg(&compiler));
 
     let build = |target_dir: &str, rustflags: &str, args: &[&str]| {
@@ -61,7 +63,9 @@ fn with_jemalloc_out_no_c_compiler_runs() {
         all.env("CARGO_TARGET_DIR", folder.join(target_dir).to_str().unwrap())
     };
     let system = r#"--cfg alloc_switch="system""#;
-    for (target_dir, rustflags, args) in [("cfg", system, &[][..]), ("feature", "", &["--no-default-features"])] {
+    for (target_dir, rustflags, args) in
+        [("cfg", system, &[][..]), ("feature", "", &["--no-default-features"])]
+    {
         let tree = build(target_dir, rustflags, args).tree();
         assert!(!tree.iter().any(|package| package.contains("jemalloc")), "{tree:?}");
         build(target_dir, rustflags, args).build();
@@ -77,17 +81,24 @@ fn with_jemalloc_out_no_c_compiler_runs() {
 #[test]
 fn the_author_decides_between_the_parentheses() {
     let out = fixture("app").features("writes-system").build().run("fixture-app", &[]);
-    assert!(out.starts_with("system (global_allocator!(system))\nOk(())\n") && out.ends_with("done\n"), "{out}");
+    assert!(
+        out.starts_with("system (global_allocator!(system))\nOk(())\n") && out.ends_with("done\n"),
+        "{out}"
+    );
     let out = fixture("app").features("writes-jemalloc,witness").build().run("fixture-app", &[]);
     let line = jemalloc("global_allocator!(jemalloc)");
-    assert!(out.starts_with(&format!("{line}\nOk(())\nbox: jemalloc; ")) && out.ends_with("done\n"), "{out}");
+    assert!(
+        out.starts_with(&format!("{line}\nOk(())\nbox: jemalloc; ")) && out.ends_with("done\n"),
+        "{out}"
+    );
 }
 
 #[test]
 fn the_cfg_votes_for_jemalloc() {
     let archive = fixture("app").build().jemalloc();
     let cfg = r#"--cfg alloc_switch="jemalloc""#;
-    let built = fixture("app").features("witness").rustflags(cfg).prebuilt_jemalloc(&archive).build();
+    let built =
+        fixture("app").features("witness").rustflags(cfg).prebuilt_jemalloc(&archive).build();
     let out = built.run("fixture-app", &[]);
     // a jemalloc from elsewhere has no version that the build could know
     let expected =
@@ -97,7 +108,9 @@ fn the_cfg_votes_for_jemalloc() {
     let errors = fixture("plugin").rustflags(cfg).prebuilt_jemalloc(&archive).errors();
     assert_eq!(errors.len(), 1, "{errors:?}");
     assert!(
-        errors[0].0.contains("jemalloc in a library artifact needs the feature `jemalloc-in-libraries`"),
+        errors[0]
+            .0
+            .contains("jemalloc in a library artifact needs the feature `jemalloc-in-libraries`"),
         "{errors:?}"
     );
 }
@@ -105,7 +118,9 @@ fn the_cfg_votes_for_jemalloc() {
 #[test]
 fn an_unknown_cfg_value_is_an_error_that_names_the_two() {
     let archive = fixture("app").build().jemalloc();
-    for (cfg, quoted) in [(r#"--cfg alloc_switch="mimalloc""#, "mimalloc"), ("--cfg alloc_switch", "")] {
+    for (cfg, quoted) in
+        [(r#"--cfg alloc_switch="mimalloc""#, "mimalloc"), ("--cfg alloc_switch", "")]
+    {
         let out = fixture("app").rustflags(cfg).prebuilt_jemalloc(&archive).output();
         let stderr = String::from_utf8(out.stderr).unwrap();
         let sentence = format!(

@@ -13,7 +13,9 @@ use support::{fixture, jemalloc, run, ROOT};
 /// A command that inherits nothing of Cargo's environment, for `cargo test` sets `CARGO` too.
 fn bare(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
-    command.env_clear().envs(["PATH", "HOME", "RUSTUP_HOME"].into_iter().filter_map(|k| Some((k, env::var_os(k)?))));
+    command.env_clear().envs(
+        ["PATH", "HOME", "RUSTUP_HOME"].into_iter().filter_map(|k| Some((k, env::var_os(k)?))),
+    );
     command
 }
 
@@ -26,7 +28,11 @@ fn rustc_edition(folder: &Path, edition: &str) -> Command {
     rustc.args(["--edition", edition, "-L"]).arg(folder).arg("--out-dir").arg(folder);
     rustc.current_dir(folder);
     // What rules_rust gives to every crate, and looks like Cargo.
-    rustc.envs([("CARGO_CRATE_NAME", "plain"), ("CARGO_PKG_NAME", "plain"), ("CARGO_MANIFEST_DIR", ROOT)]);
+    rustc.envs([
+        ("CARGO_CRATE_NAME", "plain"),
+        ("CARGO_PKG_NAME", "plain"),
+        ("CARGO_MANIFEST_DIR", ROOT),
+    ]);
     rustc
 }
 
@@ -45,7 +51,10 @@ fn build_script(folder: &Path, target: &str) -> Command {
     let mut script = bare(folder.join("build_script"));
     let keys = ["TARGET", "ARCH", "VENDOR", "OS", "ENV", "ENDIAN"];
     for (key, value) in keys.into_iter().zip(target.split(' ')) {
-        script.env(if key == "TARGET" { key.into() } else { format!("CARGO_CFG_TARGET_{key}") }, value);
+        script.env(
+            if key == "TARGET" { key.into() } else { format!("CARGO_CFG_TARGET_{key}") },
+            value,
+        );
     }
     script.env("OUT_DIR", folder).env("CARGO_FEATURE_JEMALLOC", "1");
     script
@@ -60,7 +69,8 @@ fn source_of(package: &str) -> PathBuf {
         "--locked",
     ]));
     let metadata: serde_json::Value = serde_json::from_str(&metadata).unwrap();
-    let package = metadata["packages"].as_array().unwrap().iter().find(|p| p["name"] == package).unwrap();
+    let package =
+        metadata["packages"].as_array().unwrap().iter().find(|p| p["name"] == package).unwrap();
     Path::new(package["manifest_path"].as_str().unwrap()).parent().unwrap().to_owned()
 }
 
@@ -74,7 +84,10 @@ fn plain_rustc() {
     for (package, extra) in [
         ("cfg-if", &[][..]),
         ("libc", &["--cfg", "feature=\"std\""]),
-        ("tikv-jemalloc-sys", &["--cfg", "prefixed", "-l", "static=jemalloc_pic", "--extern", "libc=liblibc.rlib"]),
+        (
+            "tikv-jemalloc-sys",
+            &["--cfg", "prefixed", "-l", "static=jemalloc_pic", "--extern", "libc=liblibc.rlib"],
+        ),
         ("tikv-jemallocator", &["--extern", "libc=liblibc.rlib", "--extern", "tikv_jemalloc_sys"]),
     ] {
         let name = package.replace('-', "_");
@@ -87,7 +100,8 @@ fn plain_rustc() {
             .arg(source));
     }
 
-    let mut script = build_script(&folder, "x86_64-unknown-linux-gnu x86_64 unknown linux gnu little");
+    let mut script =
+        build_script(&folder, "x86_64-unknown-linux-gnu x86_64 unknown linux gnu little");
     let said = run(script.env("DEP_JEMALLOC_ROOT", archive.parent().unwrap()));
     let program = |library: &[&str], program: &[&str]| {
         let mut lib = rustc(&folder);
@@ -97,14 +111,19 @@ fn plain_rustc() {
         for line in said.lines() {
             if let Some(cfg) = line.strip_prefix("cargo:rustc-cfg=") {
                 lib.args(["--cfg", cfg]);
-            } else if let Some((key, value)) = line.strip_prefix("cargo:rustc-env=").and_then(|e| e.split_once('=')) {
+            } else if let Some((key, value)) =
+                line.strip_prefix("cargo:rustc-env=").and_then(|e| e.split_once('='))
+            {
                 lib.env(key, value);
             }
         }
         run(lib.args(library).arg(Path::new(ROOT).join("src/lib.rs")));
         let source = Path::new(ROOT).join("tests/hosts/plain.rs");
         // In the newest edition, where attributes that name symbols are unsafe.
-        run(rustc_edition(&folder, "2024").args(["--extern", "alloc_switch"]).args(program).arg(source));
+        run(rustc_edition(&folder, "2024")
+            .args(["--extern", "alloc_switch"])
+            .args(program)
+            .arg(source));
         let args: &[&str] = if program.contains(&"--test") { &["--nocapture", "-q"] } else { &[] };
         run(bare(folder.join("plain")).args(args))
     };
@@ -121,14 +140,20 @@ fn plain_rustc() {
     let line = program(&["--cfg", "alloc_switch=\"jemalloc\""], &[]);
     assert_eq!(line, format!("{}; Ok(())\n", jemalloc("--cfg alloc_switch=\"jemalloc\"")));
     // The program is told what the build script has found: Cargo shows a registry crate's warnings to nobody.
-    let mut forced = build_script(&folder, "powerpc64le-unknown-linux-gnu powerpc64 unknown linux gnu little");
-    run(forced.env("CARGO_CFG_ALLOC_SWITCH", "jemalloc").env("DEP_JEMALLOC_ROOT", archive.parent().unwrap()));
+    let mut forced =
+        build_script(&folder, "powerpc64le-unknown-linux-gnu powerpc64 unknown linux gnu little");
+    run(forced
+        .env("CARGO_CFG_ALLOC_SWITCH", "jemalloc")
+        .env("DEP_JEMALLOC_ROOT", archive.parent().unwrap()));
     program(&[], &[]);
     let mut warned = rustc(&folder);
     warned.args(["--extern", "alloc_switch"]).arg(Path::new(ROOT).join("tests/hosts/plain.rs"));
     let said = warned.output().unwrap().stderr;
     let said = String::from_utf8_lossy(&said);
-    assert!(said.contains("set POWERPC64LE_UNKNOWN_LINUX_GNU_JEMALLOC_SYS_WITH_LG_PAGE=16"), "{said}");
+    assert!(
+        said.contains("set POWERPC64LE_UNKNOWN_LINUX_GNU_JEMALLOC_SYS_WITH_LG_PAGE=16"),
+        "{said}"
+    );
     run(&mut script);
     // The veto holds although the build script has not seen it.
     let line = program(&["--cfg", "alloc_switch=\"system\""], &["--cfg", "ask"]);
@@ -157,9 +182,13 @@ fn page_size() {
         ("aarch64-openwrt-linux-musl aarch64 openwrt linux musl little", 16),
     ] {
         let triple = target.split(' ').next().unwrap();
-        let variable = format!("{}_JEMALLOC_SYS_WITH_LG_PAGE", triple.to_uppercase().replace('-', "_"));
+        let variable =
+            format!("{}_JEMALLOC_SYS_WITH_LG_PAGE", triple.to_uppercase().replace('-', "_"));
         let text = warning(target, "").unwrap_or_else(|| panic!("no warning for {triple}"));
-        assert!(text.contains(triple) && text.ends_with(&format!("set {variable}={lg_page}")), "{text}");
+        assert!(
+            text.contains(triple) && text.ends_with(&format!("set {variable}={lg_page}")),
+            "{text}"
+        );
         for set in [&variable, "JEMALLOC_SYS_WITH_LG_PAGE", "JEMALLOC_OVERRIDE"] {
             assert_eq!(warning(target, set), None, "{triple} with {set}");
         }

@@ -21,8 +21,11 @@ fn file(name: &str) -> PathBuf {
 #[test]
 #[cfg(not(all(alloc_switch_jemalloc, feature = "profiling")))]
 fn it_takes_a_feature() {
-    let error = if cfg!(alloc_switch_jemalloc) { Error::Feature("profiling") } else { Error::System };
-    for answer in [ALLOCATOR.start_profile(), ALLOCATOR.stop_profile(), ALLOCATOR.dump_profile(file("no"))] {
+    let error =
+        if cfg!(alloc_switch_jemalloc) { Error::Feature("profiling") } else { Error::System };
+    for answer in
+        [ALLOCATOR.start_profile(), ALLOCATOR.stop_profile(), ALLOCATOR.dump_profile(file("no"))]
+    {
         assert_eq!(answer, Err(error));
     }
     assert!(!file("no").exists());

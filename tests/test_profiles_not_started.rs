@@ -6,7 +6,11 @@ alloc_switch::global_allocator!(static ALLOCATOR);
 #[cfg(all(alloc_switch_jemalloc, feature = "profiling"))]
 fn it_takes_an_option() {
     let error = alloc_switch::Error::Option("prof:true");
-    for answer in [ALLOCATOR.start_profile(), ALLOCATOR.stop_profile(), ALLOCATOR.dump_profile("target/no.heap")] {
+    for answer in [
+        ALLOCATOR.start_profile(),
+        ALLOCATOR.stop_profile(),
+        ALLOCATOR.dump_profile("target/no.heap"),
+    ] {
         assert_eq!(answer, Err(error));
     }
     assert!(error.to_string().contains("conf = \"prof:true\""), "{error}");
@@ -17,6 +21,10 @@ fn it_takes_an_option() {
 #[cfg(not(feature = "profiling"))]
 fn the_error_names_what_is_missing() {
     let error = ALLOCATOR.start_profile().unwrap_err();
-    let missing = if ALLOCATOR.choice().is_jemalloc() { "the feature `profiling`" } else { "the system allocator" };
+    let missing = if ALLOCATOR.choice().is_jemalloc() {
+        "the feature `profiling`"
+    } else {
+        "the system allocator"
+    };
     assert!(error.to_string().contains(missing), "{error}");
 }

@@ -23,8 +23,10 @@ fn assert_all_refused(folder: &str, target: &str) {
 /// The first line of the source is the sentence.
 fn assert_refused(path: &Path, fixture: Fixture) {
     let source = fs::read_to_string(path).unwrap();
-    let sentence = source.lines().next().and_then(|line| line.strip_prefix("//! ")).expect("the sentence");
-    let call = 1 + source.lines().position(|line| line.contains("alloc_switch::")).expect("a call") as u64;
+    let sentence =
+        source.lines().next().and_then(|line| line.strip_prefix("//! ")).expect("the sentence");
+    let call =
+        1 + source.lines().position(|line| line.contains("alloc_switch::")).expect("a call") as u64;
 
     let errors = fixture.command("check").errors();
     assert_eq!(errors.len(), 1, "{path:?}: {errors:?}");

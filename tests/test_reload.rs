@@ -14,11 +14,14 @@ const ROUNDS: usize = 1000;
 /// Runs the host, and returns by how many KiB it grew in the last nine tenths, in physical memory and in address space,
 /// and how often the library was gone after `dlclose`.
 fn reload(built: &Built, how: &str) -> (usize, usize, usize) {
-    let host = cc("reload.c", &built.folder.join("reload"), &["-ldl".as_ref(), "-lpthread".as_ref()]);
+    let host =
+        cc("reload.c", &built.folder.join("reload"), &["-ldl".as_ref(), "-lpthread".as_ref()]);
     let library = built.file("libfixture_handled.so");
     let out = support::run(Command::new(host).arg(library).args([&ROUNDS.to_string(), how]));
-    let lines: Vec<Vec<usize>> =
-        out.lines().map(|line| line.split(' ').filter_map(|word| word.parse().ok()).collect()).collect();
+    let lines: Vec<Vec<usize>> = out
+        .lines()
+        .map(|line| line.split(' ').filter_map(|word| word.parse().ok()).collect())
+        .collect();
     let [early, late, gone] = &lines[..] else { panic!("{out}") };
     assert_eq!((early[0], late[0]), (ROUNDS / 10, ROUNDS));
     (late[1].saturating_sub(early[1]), late[2].saturating_sub(early[2]), gone[0])

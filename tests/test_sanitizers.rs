@@ -14,7 +14,10 @@ fn address_sanitizer_catches_a_heap_overflow() {
     let host = run(Command::new("rustc").arg("-vV"));
     let host = host.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
     let target_dir = concat!(env!("CARGO_TARGET_TMPDIR"), "/nightly");
-    let asan = fixture("asan").toolchain("nightly").rustflags("-Zsanitizer=address").args(["--target", host]);
+    let asan = fixture("asan")
+        .toolchain("nightly")
+        .rustflags("-Zsanitizer=address")
+        .args(["--target", host]);
     let asan = asan.env("CARGO_TARGET_DIR", target_dir);
     assert!(!asan.tree().iter().any(|package| package.contains("jemalloc")));
     let built = asan.build();
@@ -22,7 +25,10 @@ fn address_sanitizer_catches_a_heap_overflow() {
 
     let out = Command::new(built.file("fixture-asan")).arg("overflow").output().unwrap();
     let stderr = String::from_utf8_lossy(&out.stderr);
-    assert!(!out.status.success() && stderr.contains("AddressSanitizer: heap-buffer-overflow"), "{stderr}");
+    assert!(
+        !out.status.success() && stderr.contains("AddressSanitizer: heap-buffer-overflow"),
+        "{stderr}"
+    );
 }
 
 /// Without the sanitizer the same bug goes unseen, so that the test above shows something.
@@ -44,7 +50,11 @@ fn the_build_script_sees_the_sanitizer_of_a_triple() {
 
     let veto = |triple: &str| {
         let mut command = Command::new(&script);
-        command.env_clear().env("OUT_DIR", &folder).env("TARGET", triple).env("CARGO_FEATURE_JEMALLOC", "1");
+        command
+            .env_clear()
+            .env("OUT_DIR", &folder)
+            .env("TARGET", triple)
+            .env("CARGO_FEATURE_JEMALLOC", "1");
         for (key, value) in [
             ("ARCH", "x86_64"),
             ("VENDOR", "unknown"),

@@ -10,7 +10,11 @@ alloc_switch::global_allocator!(static ALLOCATOR);
 /// One test, because the numbers are the process's.
 #[test]
 #[cfg(any(not(alloc_switch_jemalloc), feature = "stats"))]
-#[cfg(any(alloc_switch_jemalloc, all(target_os = "linux", target_env = "gnu"), target_vendor = "apple"))]
+#[cfg(any(
+    alloc_switch_jemalloc,
+    all(target_os = "linux", target_env = "gnu"),
+    target_vendor = "apple"
+))]
 fn stats_follow_what_is_held() {
     let allocated = || ALLOCATOR.stats().unwrap().allocated.unwrap();
     let near = |a: usize, b: usize| a.abs_diff(b) < 2 * MIB;
@@ -32,7 +36,10 @@ fn stats_follow_what_is_held() {
         assert!(stats.active.unwrap() >= stats.allocated.unwrap());
         assert!(stats.resident.unwrap() >= stats.active.unwrap());
         #[cfg(target_os = "linux")]
-        assert!(handle::resident() < stats.resident.unwrap() + 32 * MIB, "the kernel counts the program too");
+        assert!(
+            handle::resident() < stats.resident.unwrap() + 32 * MIB,
+            "the kernel counts the program too"
+        );
         drop(large);
         ALLOCATOR.purge().unwrap();
         let after = ALLOCATOR.stats().unwrap();

@@ -47,8 +47,12 @@ fn section(path: &Path, named: impl Fn(&str) -> bool) -> (Vec<u8>, Vec<String>) 
         let target = match relocation.target() {
             RelocationTarget::Symbol(index) => {
                 let symbol = file.symbol_by_index(index).unwrap();
-                let section = symbol.section_index().map(|i| file.section_by_index(i).unwrap().name().unwrap());
-                without_hash(Some(symbol.name().unwrap()).filter(|n| !n.is_empty()).or(section).unwrap())
+                let section = symbol
+                    .section_index()
+                    .map(|i| file.section_by_index(i).unwrap().name().unwrap());
+                without_hash(
+                    Some(symbol.name().unwrap()).filter(|n| !n.is_empty()).or(section).unwrap(),
+                )
             }
             other => format!("{other:?}"),
         };
@@ -73,7 +77,11 @@ fn the_program_is_the_one_written_by_hand() {
     let (with_macro, _) = build(&["--bin", "zero_cost"], "macro");
     let (by_hand, _) = build(&["--bin", "zero_cost"], "by-hand");
     let text = |path| section(path, |name| name == ".text").0;
-    assert!(text(&with_macro).len() > 300_000, "{} bytes do not hold jemalloc", text(&with_macro).len());
+    assert!(
+        text(&with_macro).len() > 300_000,
+        "{} bytes do not hold jemalloc",
+        text(&with_macro).len()
+    );
     assert!(text(&with_macro) == text(&by_hand), "the .text sections differ");
     assert_eq!(run(&mut Command::new(with_macro)), run(&mut Command::new(by_hand)));
 }
@@ -86,9 +94,16 @@ fn the_handle_is_not_on_the_allocation_path() {
     let said = run(&mut Command::new(program));
     assert!(said.starts_with("jemalloc"), "{said}");
 
-    for function in ["allocation_path", "__rust_alloc", "__rust_alloc_zeroed", "__rust_dealloc", "__rust_realloc"] {
+    for function in [
+        "allocation_path",
+        "__rust_alloc",
+        "__rust_alloc_zeroed",
+        "__rust_dealloc",
+        "__rust_realloc",
+    ] {
         let is_function = |name: &str| name.starts_with(".text.") && name.ends_with(function);
-        let (expected, actual) = (section(&by_hand, is_function), section(&with_handle, is_function));
+        let (expected, actual) =
+            (section(&by_hand, is_function), section(&with_handle, is_function));
         assert!(expected.0 == actual.0, "{function}: the instructions differ");
         let differing: Vec<_> = expected.1.iter().zip(&actual.1).filter(|(e, a)| e != a).collect();
         assert!(differing.is_empty(), "{function}: what it refers to differs: {differing:?}");
@@ -109,16 +124,23 @@ fn a_library_executes_no_more_instructions() {
         fs::copy(library, directory().join("plugin.so")).unwrap();
         let mut valgrind = Command::new("valgrind");
         valgrind.current_dir(directory()).env_clear().env("PATH", env::var_os("PATH").unwrap());
-        valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--toggle-collect=allocation_path"]);
+        valgrind.args([
+            "--tool=callgrind",
+            "--callgrind-out-file=/dev/null",
+            "--toggle-collect=allocation_path",
+        ]);
         let output = valgrind.arg(&host).args(["./plugin.so", "allocation_path", "10000"]).output();
         let output = output.expect("valgrind has to be installed: apt-get install valgrind");
         let log = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{log}");
-        let collected = log.lines().find_map(|line| line.split_once("Collected : ")).expect("callgrind says").1;
+        let collected =
+            log.lines().find_map(|line| line.split_once("Collected : ")).expect("callgrind says").1;
         collected.trim().parse::<u64>().unwrap()
     };
     let (with_macro, by_hand, without) = (count("macro"), count("by-hand"), count(""));
-    let counts = format!("{with_macro} instructions with the macro, {by_hand} by hand, {without} without either");
+    let counts = format!(
+        "{with_macro} instructions with the macro, {by_hand} by hand, {without} without either"
+    );
     println!("{counts}");
     assert!(without > 1_000_000, "not the work of allocation_path: {counts}");
     assert!(with_macro.abs_diff(by_hand) * 1000 <= by_hand, "{counts}");
@@ -135,19 +157,25 @@ fn c_tools_started(arguments: &[&str], rustflags: &str) -> (bool, String) {
     fs::write(&record, "").unwrap();
     let recorder = format!("#!/bin/sh\necho \"$0\" >> '{}'\nexit 1\n", record.display());
 
-    let path = env::join_paths([shims.clone()].into_iter().chain(env::split_paths(&env::var_os("PATH").unwrap())));
+    let path = env::join_paths(
+        [shims.clone()].into_iter().chain(env::split_paths(&env::var_os("PATH").unwrap())),
+    );
     let mut build = fixture("app")
         .args(["--target-dir", directory.join("target").to_str().unwrap()])
         .args(arguments.iter().copied())
         // rustc itself needs a linker, for any program
         .rustflags(&format!("-Clinker={} {rustflags}", which("cc").display()))
         .env("PATH", path.unwrap().to_str().unwrap());
-    for tool in ["cc", "gcc", "clang", "c++", "g++", "clang++", "ar", "ranlib", "make", "gmake", "cmake"] {
+    for tool in
+        ["cc", "gcc", "clang", "c++", "g++", "clang++", "ar", "ranlib", "make", "gmake", "cmake"]
+    {
         let shim = shims.join(tool);
         fs::write(&shim, &recorder).unwrap();
         fs::set_permissions(&shim, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     }
-    for (variable, tool) in [("CC", "cc"), ("CXX", "c++"), ("AR", "ar"), ("RANLIB", "ranlib"), ("MAKE", "make")] {
+    for (variable, tool) in
+        [("CC", "cc"), ("CXX", "c++"), ("AR", "ar"), ("RANLIB", "ranlib"), ("MAKE", "make")]
+    {
         build = build.env(variable, shims.join(tool).to_str().unwrap());
     }
     let output = build.output();
@@ -158,7 +186,8 @@ fn c_tools_started(arguments: &[&str], rustflags: &str) -> (bool, String) {
 
 fn which(program: &str) -> PathBuf {
     let path = env::var_os("PATH").unwrap();
-    let found = env::split_paths(&path).map(|directory| directory.join(program)).find(|p| p.is_file());
+    let found =
+        env::split_paths(&path).map(|directory| directory.join(program)).find(|p| p.is_file());
     found.unwrap_or_else(|| panic!("{program} has to be installed: apt-get install gcc"))
 }
 

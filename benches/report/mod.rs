@@ -28,7 +28,9 @@ pub struct Run {
 
 impl Run {
     pub fn parse(workload: &str, allocator: usize, line: &str) -> Self {
-        let field = |i: usize| line.split_whitespace().nth(i).unwrap_or_else(|| panic!("{workload}: {line:?}"));
+        let field = |i: usize| {
+            line.split_whitespace().nth(i).unwrap_or_else(|| panic!("{workload}: {line:?}"))
+        };
         let number = |i: usize| field(i).parse::<f64>().unwrap();
         let mib = |i: usize| number(i) / 1024.0;
         Run {
@@ -60,7 +62,11 @@ type Of = fn(&Run) -> f64;
 
 impl Figures {
     fn values(&self, workload: &str, allocator: usize, of: Of) -> Vec<f64> {
-        self.runs.iter().filter(|r| r.workload == workload && r.allocator == allocator).map(of).collect()
+        self.runs
+            .iter()
+            .filter(|r| r.workload == workload && r.allocator == allocator)
+            .map(of)
+            .collect()
     }
 
     fn median(&self, workload: &str, allocator: usize, of: Of) -> f64 {
@@ -70,7 +76,8 @@ impl Figures {
     /// The median over the rounds of one allocator's figure divided by another's of the same round: what slows the
     /// machine down for a while slows both.
     fn ratio(&self, workload: &str, allocator: usize, other: usize, of: Of) -> f64 {
-        let pairs = self.values(workload, allocator, of).into_iter().zip(self.values(workload, other, of));
+        let pairs =
+            self.values(workload, allocator, of).into_iter().zip(self.values(workload, other, of));
         median(pairs.map(|(a, b)| a / b).collect())
     }
 
@@ -97,10 +104,13 @@ impl Figures {
                 "\n### Fragmentation\n\nResident memory over the long mixed run, in MiB (medians of the runs). It is \
                      sampled 64 times; at the end 8 MiB are alive.\n\n";
             self.header(&mut text, "");
-            for (name, of) in
-                [("peak", (|r| r.peak) as Of), ("mean of the samples", |r| r.mean), ("at the end", |r| r.end)]
-            {
-                let cells = (0..self.allocators.len()).map(|a| format!("{:.1}", self.median("mixed", a, of)));
+            for (name, of) in [
+                ("peak", (|r| r.peak) as Of),
+                ("mean of the samples", |r| r.mean),
+                ("at the end", |r| r.end),
+            ] {
+                let cells = (0..self.allocators.len())
+                    .map(|a| format!("{:.1}", self.median("mixed", a, of)));
                 writeln!(text, "| {name} | {} |", cells.collect::<Vec<_>>().join(" | ")).unwrap();
             }
         }
@@ -110,7 +120,8 @@ impl Figures {
 
     fn header(&self, text: &mut String, unit: &str) {
         let names = self.allocators.iter().map(|a| a.name.as_str()).collect::<Vec<_>>().join(" | ");
-        writeln!(text, "| {unit} | {names} |\n|---|{}", "--:|".repeat(self.allocators.len())).unwrap();
+        writeln!(text, "| {unit} | {names} |\n|---|{}", "--:|".repeat(self.allocators.len()))
+            .unwrap();
     }
 
     /// A table with the first allocator's own figures, and the others' beside it as multiples.
@@ -118,11 +129,13 @@ impl Figures {
         self.header(text, "workload");
         for workload in &self.workloads {
             let first = format!("{:.digits$} {unit}", self.median(workload, 0, of));
-            let rest = (1..self.allocators.len()).map(|a| format!("{:.2}", self.ratio(workload, a, 0, of)));
+            let rest = (1..self.allocators.len())
+                .map(|a| format!("{:.2}", self.ratio(workload, a, 0, of)));
             let cells = std::iter::once(first).chain(rest).collect::<Vec<_>>().join(" | ");
             writeln!(text, "| {workload} | {cells} |").unwrap();
         }
-        let means = (1..self.allocators.len()).map(|a| format!("**{:.2}**", self.geometric_mean(a, 0, of)));
+        let means =
+            (1..self.allocators.len()).map(|a| format!("**{:.2}**", self.geometric_mean(a, 0, of)));
         let cells = std::iter::once("1".to_owned()).chain(means).collect::<Vec<_>>().join(" | ");
         writeln!(text, "| **geometric mean** | {cells} |").unwrap();
     }
@@ -153,7 +166,8 @@ impl Figures {
                 worst(throughput, mimalloc, |r| r.peak),
             ));
         }
-        if let (Some(low), true) = (find("low-memory"), self.workloads.iter().any(|w| w == "mixed")) {
+        if let (Some(low), true) = (find("low-memory"), self.workloads.iter().any(|w| w == "mixed"))
+        {
             lines.push(format!(
                 "**low-memory** against the system allocator: {:.2} of its peak, {:.2} of its mean and {:.2} of its last \
                  resident memory on `mixed`; processor time at worst {}.",
@@ -174,10 +188,12 @@ impl Figures {
     /// File names and their SVG.
     pub fn plots(&self) -> Vec<(&'static str, String)> {
         let names: Vec<&str> = self.allocators.iter().map(|a| a.name.as_str()).collect();
-        let rows = self
-            .workloads
-            .iter()
-            .map(|w| (w.as_str(), (1..names.len()).map(|a| self.ratio(w, a, 0, Run::cpu)).collect::<Vec<_>>()));
+        let rows = self.workloads.iter().map(|w| {
+            (
+                w.as_str(),
+                (1..names.len()).map(|a| self.ratio(w, a, 0, Run::cpu)).collect::<Vec<_>>(),
+            )
+        });
         let mut plots = vec![(
             "programs.svg",
             svg::dots(
@@ -198,7 +214,8 @@ impl Figures {
                 .collect();
             if !steps.is_empty() {
                 let lines = (0..names.len()).map(|a| {
-                    let points = steps.iter().map(|(x, workload)| (*x, self.median(workload, a, of)));
+                    let points =
+                        steps.iter().map(|(x, workload)| (*x, self.median(workload, a, of)));
                     (names[a], points.collect::<Vec<_>>())
                 });
                 let y = if prefix == "heap-" { "processor seconds" } else { "elapsed seconds" };

@@ -2,8 +2,10 @@
 
 use std::fmt::Write;
 
-const COLOURS: [&str; 9] =
-    ["#000000", "#0072B2", "#56B4E9", "#009E73", "#D55E00", "#CC79A7", "#999999", "#E69F00", "#8C510A"];
+const COLOURS: [&str; 9] = [
+    "#000000", "#0072B2", "#56B4E9", "#009E73", "#D55E00", "#CC79A7", "#999999", "#E69F00",
+    "#8C510A",
+];
 
 fn begin(width: usize, height: usize) -> String {
     format!(
@@ -13,17 +15,23 @@ fn begin(width: usize, height: usize) -> String {
 }
 
 fn text(svg: &mut String, x: f64, y: f64, anchor: &str, content: &str) {
-    writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{content}</text>").unwrap();
+    writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{content}</text>")
+        .unwrap();
 }
 
 fn line(svg: &mut String, from: (f64, f64), to: (f64, f64), colour: &str) {
     let ((x1, y1), (x2, y2)) = (from, to);
-    writeln!(svg, "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" stroke=\"{colour}\"/>").unwrap();
+    writeln!(
+        svg,
+        "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" stroke=\"{colour}\"/>"
+    )
+    .unwrap();
 }
 
 fn legend(svg: &mut String, names: &[&str], colours: &[&str], mut x: f64, y: f64) {
     for (name, colour) in names.iter().zip(colours) {
-        writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{:.1}\" r=\"5\" fill=\"{colour}\"/>", y - 4.0).unwrap();
+        writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{:.1}\" r=\"5\" fill=\"{colour}\"/>", y - 4.0)
+            .unwrap();
         text(svg, x + 9.0, y, "start", name);
         x += 28.0 + 7.0 * name.len() as f64;
     }
@@ -78,9 +86,14 @@ pub fn lines(panels: &[Panel]) -> String {
     for (i, panel) in panels.iter().enumerate() {
         let (left, right) = (i as f64 * width + 60.0, (i + 1) as f64 * width - 20.0);
         let points = || panel.lines.iter().flat_map(|(_, points)| points.iter().copied());
-        let (first, last) = (points().fold(f64::MAX, |m, p| m.min(p.0)), points().fold(0.0, |m: f64, p| m.max(p.0)));
+        let (first, last) = (
+            points().fold(f64::MAX, |m, p| m.min(p.0)),
+            points().fold(0.0, |m: f64, p| m.max(p.0)),
+        );
         let most = points().fold(0.0, |m: f64, p| m.max(p.1)) * 1.05;
-        let x = |value: f64| left + (right - left) * (value / first).ln() / (last / first).max(1.001).ln();
+        let x = |value: f64| {
+            left + (right - left) * (value / first).ln() / (last / first).max(1.001).ln()
+        };
         let y = |value: f64| bottom - (bottom - top) * value / most;
         text(&mut svg, left, 56.0, "start", &format!("{} ({})", panel.title, panel.y));
         text(&mut svg, (left + right) / 2.0, bottom + 38.0, "middle", panel.x);
@@ -93,7 +106,8 @@ pub fn lines(panels: &[Panel]) -> String {
             text(&mut svg, x(*step), bottom + 18.0, "middle", &step.to_string());
         }
         for ((_, points), colour) in panel.lines.iter().zip(COLOURS) {
-            let path: Vec<String> = points.iter().map(|p| format!("{:.1},{:.1}", x(p.0), y(p.1))).collect();
+            let path: Vec<String> =
+                points.iter().map(|p| format!("{:.1},{:.1}", x(p.0), y(p.1))).collect();
             writeln!(
                 svg,
                 "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>",

@@ -92,8 +92,11 @@ fn main() -> ExitCode {
     match table() {
         Ok(rows) => {
             print(&rows);
-            let contradictions = rows.iter().filter_map(|r| Some((&r.artifact, r.contradiction.as_ref()?)));
-            let wrong = contradictions.map(|(artifact, why)| eprintln!("artifacts: {artifact}: {why}")).count();
+            let contradictions =
+                rows.iter().filter_map(|r| Some((&r.artifact, r.contradiction.as_ref()?)));
+            let wrong = contradictions
+                .map(|(artifact, why)| eprintln!("artifacts: {artifact}: {why}"))
+                .count();
             ExitCode::from(u8::from(wrong > 0))
         }
         Err(sentence) => {
@@ -182,16 +185,25 @@ impl Row {
 }
 
 fn print(rows: &[Row]) {
-    let mut lines =
-        vec![["artifact", "allocator chosen", "reason", "what the file holds", "what the running process says"]
-            .map(str::to_owned)];
+    let mut lines = vec![[
+        "artifact",
+        "allocator chosen",
+        "reason",
+        "what the file holds",
+        "what the running process says",
+    ]
+    .map(str::to_owned)];
     for row in rows {
-        lines.push([&row.artifact, &row.allocator, &row.reason, &row.holds, &row.says].map(String::clone));
+        lines.push(
+            [&row.artifact, &row.allocator, &row.reason, &row.holds, &row.says].map(String::clone),
+        );
     }
-    let widths: Vec<usize> = (0..5).map(|i| lines.iter().map(|l| l[i].chars().count()).max().unwrap_or(0)).collect();
+    let widths: Vec<usize> =
+        (0..5).map(|i| lines.iter().map(|l| l[i].chars().count()).max().unwrap_or(0)).collect();
     let rule = widths.iter().map(|width| "-".repeat(*width)).collect::<Vec<_>>().join("-|-");
     for (number, line) in lines.iter().enumerate() {
-        let cells: Vec<String> = line.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
+        let cells: Vec<String> =
+            line.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
         println!("{}", cells.join(" | ").trim_end());
         if number == 0 {
             println!("{rule}");
@@ -230,8 +242,11 @@ impl Workshop {
             release: !profile.ends_with("debug"),
             jemalloc: None,
         };
-        let features: Vec<String> =
-            FEATURES.iter().filter(|(_, on)| *on).map(|(feature, _)| format!("{feature:?}")).collect();
+        let features: Vec<String> = FEATURES
+            .iter()
+            .filter(|(_, on)| *on)
+            .map(|(feature, _)| format!("{feature:?}"))
+            .collect();
         for (name, text) in FILES {
             let path = workshop.folder.join(name);
             let text = text
@@ -269,14 +284,19 @@ impl Workshop {
 
         let (mut file, mut program, mut native_libraries) = (None, PathBuf::new(), Vec::new());
         for line in String::from_utf8_lossy(&out.stdout).lines() {
-            let message: Value = serde_json::from_str(line).map_err(|e| format!("Cargo said {line}: {e}"))?;
+            let message: Value =
+                serde_json::from_str(line).map_err(|e| format!("Cargo said {line}: {e}"))?;
             match message["reason"].as_str() {
                 Some("compiler-message") => {
                     let text = message["message"]["message"].as_str().unwrap_or_default();
                     match text.strip_prefix("native-static-libs: ") {
-                        Some(flags) => native_libraries = flags.split_whitespace().map(str::to_owned).collect(),
+                        Some(flags) => {
+                            native_libraries = flags.split_whitespace().map(str::to_owned).collect()
+                        }
                         None if message["message"]["level"] == "note" => {}
-                        None => eprint!("{}", message["message"]["rendered"].as_str().unwrap_or(text)),
+                        None => {
+                            eprint!("{}", message["message"]["rendered"].as_str().unwrap_or(text))
+                        }
                     }
                 }
                 Some("compiler-artifact") if self.is_ours(&message) => {
@@ -289,7 +309,9 @@ impl Workshop {
                     }
                 }
                 Some("build-script-executed") if self.jemalloc.is_none() => {
-                    let folder = message["linked_paths"][0].as_str().and_then(|path| path.strip_prefix("native="));
+                    let folder = message["linked_paths"][0]
+                        .as_str()
+                        .and_then(|path| path.strip_prefix("native="));
                     let archive = folder.map(|folder| Path::new(folder).join("libjemalloc_pic.a"));
                     self.jemalloc = archive.filter(|archive| archive.exists());
                 }
@@ -304,7 +326,9 @@ impl Workshop {
     }
 
     fn is_ours(&self, artifact: &Value) -> bool {
-        artifact["manifest_path"].as_str().is_some_and(|path| Path::new(path).starts_with(&self.folder))
+        artifact["manifest_path"]
+            .as_str()
+            .is_some_and(|path| Path::new(path).starts_with(&self.folder))
     }
 
     /// Compiles the host of a library.
@@ -328,7 +352,11 @@ fn read(path: &Path) -> Result<Report, String> {
 fn run(command: &mut Command) -> Result<String, String> {
     let out = command.output().map_err(|e| format!("{command:?}: {e}"))?;
     if !out.status.success() {
-        return Err(format!("{command:?}: {}: {}", out.status, String::from_utf8_lossy(&out.stderr)));
+        return Err(format!(
+            "{command:?}: {}: {}",
+            out.status,
+            String::from_utf8_lossy(&out.stderr)
+        ));
     }
     Ok(String::from_utf8_lossy(&out.stdout).into_owned())
 }

@@ -10,7 +10,8 @@ pub const MIB: usize = 1 << 20;
 /// Bytes in physical memory, as the kernel counts them. Allocates nothing.
 pub fn resident() -> usize {
     let mut bytes = [0; 4096];
-    let len = fs::File::open("/proc/self/status").expect("/proc is mounted").read(&mut bytes).unwrap();
+    let len =
+        fs::File::open("/proc/self/status").expect("/proc is mounted").read(&mut bytes).unwrap();
     let status = std::str::from_utf8(&bytes[..len]).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() * 1024
@@ -19,7 +20,8 @@ pub fn resident() -> usize {
 /// How many threads of this process have that name.
 pub fn threads_named(name: &str) -> usize {
     let tasks = fs::read_dir("/proc/self/task").expect("/proc is mounted");
-    let comm = |task: fs::DirEntry| fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+    let comm =
+        |task: fs::DirEntry| fs::read_to_string(task.path().join("comm")).unwrap_or_default();
     tasks.map(|task| comm(task.unwrap())).filter(|comm| comm.trim() == name).count()
 }
 
@@ -41,7 +43,8 @@ pub fn in_fork(child: impl FnOnce() -> u8) -> i32 {
         match fork() {
             -1 => panic!("{}", std::io::Error::last_os_error()),
             0 => {
-                let status = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child)).unwrap_or(255);
+                let status =
+                    std::panic::catch_unwind(std::panic::AssertUnwindSafe(child)).unwrap_or(255);
                 _exit(status.into())
             }
             pid => {

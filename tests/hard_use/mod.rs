@@ -75,7 +75,12 @@ impl Block {
     fn check(&self, size: usize, filled: usize) {
         for place in places(filled).filter(|&place| place < size) {
             // SAFETY: within the block.
-            assert_eq!(unsafe { self.ptr.add(place).read() }, self.byte(place), "byte {place} of {:?}", self.layout);
+            assert_eq!(
+                unsafe { self.ptr.add(place).read() },
+                self.byte(place),
+                "byte {place} of {:?}",
+                self.layout
+            );
         }
     }
 }
@@ -128,7 +133,10 @@ fn allocate(random: &mut Random, model: &Model) -> Option<Block> {
         let ptr = if zeroed { ALLOCATOR.alloc_zeroed(layout) } else { ALLOCATOR.alloc(layout) };
         assert!(!ptr.is_null(), "{layout:?}");
         if zeroed {
-            assert!(places(layout.size()).all(|place| ptr.add(place).read() == 0), "{layout:?} is not zeroed");
+            assert!(
+                places(layout.size()).all(|place| ptr.add(place).read() == 0),
+                "{layout:?} is not zeroed"
+            );
         }
         (ptr, ALLOCATOR.usable_size(ptr, layout))
     };
@@ -142,7 +150,9 @@ fn free(block: Block, random: &mut Random) {
     let slack = block.usable - block.layout.size();
     let size = block.layout.size() + [0, slack, random.below(slack + 1)][random.below(3)];
     // SAFETY: the block fits every size from its own to its usable one.
-    unsafe { ALLOCATOR.dealloc(block.ptr, Layout::from_size_align(size, block.layout.align()).unwrap()) };
+    unsafe {
+        ALLOCATOR.dealloc(block.ptr, Layout::from_size_align(size, block.layout.align()).unwrap())
+    };
 }
 
 /// To another size, moved or not.
@@ -185,7 +195,9 @@ fn ask_too_much(block: &Block) {
         // SAFETY: the block has its layout, and the sizes are ones that a layout can have.
         unsafe {
             assert!(ALLOCATOR.alloc(Layout::from_size_align(size, align).unwrap()).is_null());
-            assert!(ALLOCATOR.alloc_zeroed(Layout::from_size_align(size, align).unwrap()).is_null());
+            assert!(ALLOCATOR
+                .alloc_zeroed(Layout::from_size_align(size, align).unwrap())
+                .is_null());
             assert!(ALLOCATOR.realloc(block.ptr, block.layout, size).is_null());
             assert!(ALLOCATOR.reallocate_inplace(block.ptr, block.layout, size) < size);
         }
@@ -393,7 +405,8 @@ fn fork_under_load() {
                     // A child that hangs on another thread's lock is ended, which the parent sees.
                     // SAFETY: the function takes any number.
                     unsafe { alarm(300) };
-                    let good = (0..3).all(|_| some_work() == WORK) && held.iter().all(|&byte| byte == 7);
+                    let good =
+                        (0..3).all(|_| some_work() == WORK) && held.iter().all(|&byte| byte == 7);
                     drop(held);
                     let _ = ALLOCATOR.purge();
                     u8::from(good && thread::spawn(some_work).join().unwrap() == WORK)

@@ -8,7 +8,8 @@ pub fn read<T>(key: &CStr) -> Option<T> {
     // SAFETY: the value is written if its size is that of the key's type.
     unsafe {
         let old = value.as_mut_ptr().cast();
-        let error = tikv_jemalloc_sys::mallctl(key.as_ptr(), old, &raw mut len, std::ptr::null_mut(), 0);
+        let error =
+            tikv_jemalloc_sys::mallctl(key.as_ptr(), old, &raw mut len, std::ptr::null_mut(), 0);
         (error == 0).then(|| value.assume_init())
     }
 }

@@ -36,7 +36,10 @@ fn option(key: &str, like: &str) -> String {
         read::<bool>(&key).expect("a bool").to_string()
     } else if like.parse::<i64>().is_ok() {
         // jemalloc refuses a value of the wrong size
-        read::<u32>(&key).map(|n| n.to_string()).or_else(|| Some(read::<isize>(&key)?.to_string())).expect("a number")
+        read::<u32>(&key)
+            .map(|n| n.to_string())
+            .or_else(|| Some(read::<isize>(&key)?.to_string()))
+            .expect("a number")
     } else {
         let text = read::<*const c_char>(&key).expect("a text");
         // SAFETY: jemalloc's option values are C strings that stay.
@@ -47,7 +50,8 @@ fn option(key: &str, like: &str) -> String {
 /// How many this program may run on, as jemalloc counts them.
 #[cfg(alloc_switch_jemalloc)]
 fn processors() -> u32 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("narenas_ratio is in presets for Linux only");
+    let status = std::fs::read_to_string("/proc/self/status")
+        .expect("narenas_ratio is in presets for Linux only");
     let mask = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed:\t")).unwrap();
     mask.chars().filter_map(|digit| digit.to_digit(16)).map(u32::count_ones).sum()
 }

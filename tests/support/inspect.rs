@@ -16,7 +16,9 @@ use object::read::archive::ArchiveFile;
 use object::read::elf::{Dyn, ElfFile, FileHeader, ProgramHeader};
 use object::read::macho::{FatArch, MachHeader, MachOFatFile32, MachOFatFile64, MachOFile};
 use object::read::pe::{ImageNtHeaders, PeFile};
-use object::{elf, macho, pe, FileKind, Object, ObjectSection, ObjectSegment, ObjectSymbol, SectionKind};
+use object::{
+    elf, macho, pe, FileKind, Object, ObjectSection, ObjectSegment, ObjectSymbol, SectionKind,
+};
 
 /// Messages of jemalloc 4 and 5 from four of its source files, without the newline and the NUL that each ends in. No
 /// configure option or target leaves one out.
@@ -138,14 +140,22 @@ impl fmt::Display for Report {
         match (&self.jemalloc, self.shared_jemalloc()) {
             (Some(jemalloc), _) => {
                 let version = jemalloc.version.as_deref().unwrap_or("of unknown version");
-                write!(f, "jemalloc {version} {}", if jemalloc.prefixed { "prefixed" } else { "unprefixed" })?;
+                write!(
+                    f,
+                    "jemalloc {version} {}",
+                    if jemalloc.prefixed { "prefixed" } else { "unprefixed" }
+                )?;
             }
             (None, Some(library)) => write!(f, "jemalloc from {library}")?,
             (None, None) => f.write_str("system")?,
         }
         match self.can_be_dlopened() {
             Some(true) => f.write_str(", can be dlopened"),
-            Some(false) => write!(f, ", cannot in general be dlopened ({:#x} bytes of static TLS)", self.tls_size),
+            Some(false) => write!(
+                f,
+                ", cannot in general be dlopened ({:#x} bytes of static TLS)",
+                self.tls_size
+            ),
             None => Ok(()),
         }
     }
@@ -171,8 +181,12 @@ pub fn inspect(bytes: &[u8]) -> Result<Report, String> {
 /// One sentence: the bytes are no such file, or damaged.
 pub fn inspect_all(bytes: &[u8]) -> Result<Vec<Report>, String> {
     match file_kind(bytes)? {
-        FileKind::MachOFat32 => slices(bytes, MachOFatFile32::parse(bytes).map_err(damaged)?.arches()),
-        FileKind::MachOFat64 => slices(bytes, MachOFatFile64::parse(bytes).map_err(damaged)?.arches()),
+        FileKind::MachOFat32 => {
+            slices(bytes, MachOFatFile32::parse(bytes).map_err(damaged)?.arches())
+        }
+        FileKind::MachOFat64 => {
+            slices(bytes, MachOFatFile64::parse(bytes).map_err(damaged)?.arches())
+        }
         _ => Ok(vec![single(bytes)?]),
     }
 }
@@ -257,7 +271,10 @@ fn file(bytes: &[u8], found: &mut Found) -> Result<Report, String> {
     }
     if !has_segments {
         for section in file.sections() {
-            if matches!(section.kind(), SectionKind::ReadOnlyData | SectionKind::ReadOnlyString | SectionKind::Data) {
+            if matches!(
+                section.kind(),
+                SectionKind::ReadOnlyData | SectionKind::ReadOnlyString | SectionKind::Data
+            ) {
                 found.scan(section.data().map_err(damaged)?);
             }
         }
@@ -281,9 +298,15 @@ fn read_elf<E: FileHeader>(file: &ElfFile<'_, E>, report: &mut Report) -> Result
             _ => {}
         }
     }
-    let entries = || dynamic.iter().map(|e| (e.tag(endian), e.val(endian))).take_while(|(tag, _)| *tag != elf::DT_NULL);
+    let entries = || {
+        dynamic
+            .iter()
+            .map(|e| (e.tag(endian), e.val(endian)))
+            .take_while(|(tag, _)| *tag != elf::DT_NULL)
+    };
     let value = |wanted: i64| entries().find_map(|(tag, value)| (tag == wanted).then_some(value));
-    let has_flag = |tag: i64, flag: u32| value(tag).is_some_and(|flags| flags & u64::from(flag) != 0);
+    let has_flag =
+        |tag: i64, flag: u32| value(tag).is_some_and(|flags| flags & u64::from(flag) != 0);
 
     report.static_tls = has_flag(elf::DT_FLAGS, elf::DF_STATIC_TLS);
     report.kind = match file.elf_header().e_type(endian) {
@@ -367,8 +390,9 @@ fn jemalloc_symbols(file: &object::File<'_>) -> Result<Vec<String>, String> {
         let name = String::from_utf8_lossy(name);
         // Mach-O and 32-bit Windows put an underscore before every C name.
         let bare = name.strip_prefix('_').unwrap_or(&name);
-        let is_jemalloc =
-            |name: &str| name.starts_with("_rjem_") || name.starts_with("je_") || INTERFACE.contains(&name);
+        let is_jemalloc = |name: &str| {
+            name.starts_with("_rjem_") || name.starts_with("je_") || INTERFACE.contains(&name)
+        };
         if is_jemalloc(&name) || is_jemalloc(bare) || name.contains("tikv_jemalloc") {
             names.insert(name.into_owned());
         }
@@ -403,7 +427,9 @@ impl Found {
                         self.prefix |= before.ends_with(b"_");
                     }
                 }
-                Some((last, _)) if last.is_ascii_hexdigit() => self.versions.extend(version(string)),
+                Some((last, _)) if last.is_ascii_hexdigit() => {
+                    self.versions.extend(version(string))
+                }
                 _ => {}
             }
         }
@@ -429,7 +455,10 @@ fn version(string: &[u8]) -> Option<String> {
     }
     let digits = rest.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let rest = rest[..rest.len() - digits].strip_suffix(b"-")?;
-    let start = rest.iter().rposition(|byte| !byte.is_ascii_digit() && *byte != b'.').map_or(0, |last| last + 1);
+    let start = rest
+        .iter()
+        .rposition(|byte| !byte.is_ascii_digit() && *byte != b'.')
+        .map_or(0, |last| last + 1);
     let number = std::str::from_utf8(&rest[start..]).ok()?;
     let parts = number.split('.').filter(|part| !part.is_empty()).count();
     (digits > 0 && parts == 3 && number.split('.').count() == 3).then(|| number.to_owned())
@@ -438,7 +467,11 @@ fn version(string: &[u8]) -> Option<String> {
 fn file_kind(bytes: &[u8]) -> Result<FileKind, String> {
     match FileKind::parse(bytes) {
         Ok(kind)
-            if is_object(kind) || matches!(kind, FileKind::Archive | FileKind::MachOFat32 | FileKind::MachOFat64) =>
+            if is_object(kind)
+                || matches!(
+                    kind,
+                    FileKind::Archive | FileKind::MachOFat32 | FileKind::MachOFat64
+                ) =>
         {
             Ok(kind)
         }

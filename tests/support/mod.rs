@@ -90,7 +90,9 @@ impl Fixture {
             None => Command::new(env!("CARGO")),
         };
         cargo.current_dir(ROOT).arg(self.command).args(&self.args);
-        for unset in ["CARGO_ENCODED_RUSTFLAGS", "JEMALLOC_OVERRIDE", "MALLOC_CONF", "_RJEM_MALLOC_CONF"] {
+        for unset in
+            ["CARGO_ENCODED_RUSTFLAGS", "JEMALLOC_OVERRIDE", "MALLOC_CONF", "_RJEM_MALLOC_CONF"]
+        {
             cargo.env_remove(unset);
         }
         cargo.env("RUSTFLAGS", &self.rustflags).envs(self.env.iter().cloned());
@@ -125,7 +127,8 @@ impl Fixture {
         let out = cargo.output().unwrap_or_else(|e| panic!("{cargo:?}: {e}"));
         assert!(out.status.success(), "{cargo:?}\n{}", String::from_utf8_lossy(&out.stderr));
         let messages = String::from_utf8(out.stdout).unwrap();
-        let messages: Vec<Value> = messages.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let messages: Vec<Value> =
+            messages.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         fs::create_dir_all(&folder).unwrap();
         let mut files = Vec::new();
         for message in messages.iter().filter(|m| m["reason"] == "compiler-artifact") {
@@ -146,7 +149,9 @@ impl Fixture {
             .filter(|m| m["reason"] == "build-script-executed")
             .filter(|m| m["package_id"].as_str().unwrap().contains("tikv-jemalloc-sys"))
             .flat_map(|m| m["linked_paths"].as_array().unwrap())
-            .find_map(|path| Some(Path::new(path.as_str()?.strip_prefix("native=")?).join("libjemalloc_pic.a")));
+            .find_map(|path| {
+                Some(Path::new(path.as_str()?.strip_prefix("native=")?).join("libjemalloc_pic.a"))
+            });
         Built { folder, files, jemalloc }
     }
 
@@ -177,7 +182,10 @@ impl Fixture {
 
     /// The packages that Cargo would build for the host.
     pub fn tree(&self) -> Vec<String> {
-        let tree = self.clone().command("tree").args(["--locked", "--edges", "normal", "--prefix", "none"]);
+        let tree = self
+            .clone()
+            .command("tree")
+            .args(["--locked", "--edges", "normal", "--prefix", "none"]);
         let out = tree.output();
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
         let names = String::from_utf8(out.stdout).unwrap();
@@ -202,7 +210,8 @@ impl Built {
             .filter(|f| f.extension().and_then(OsStr::to_str) == extension)
             .filter(|f| {
                 let found = f.file_stem().and_then(OsStr::to_str).unwrap();
-                found == stem || found.rsplit_once('-').is_some_and(|(s, hash)| s == stem && hash.len() == 16)
+                found == stem
+                    || found.rsplit_once('-').is_some_and(|(s, hash)| s == stem && hash.len() == 16)
             })
             .collect();
         assert_eq!(matches.len(), 1, "{name} among {:?}", self.files);
@@ -253,7 +262,9 @@ pub fn cc(source: &str, out: &Path, args: &[&OsStr]) -> PathBuf {
 /// The line that an artifact on jemalloc prints, with the version that the package which compiles it states.
 pub fn jemalloc(reason: &str) -> String {
     // version = "0.7.1+5.3.1-0-g81034ce1…"
-    let (_, package) = include_str!("../../Cargo.lock").split_once("name = \"tikv-jemalloc-sys\"").unwrap();
-    let version = package.split_once('+').and_then(|(_, version)| version.split('-').next()).unwrap();
+    let (_, package) =
+        include_str!("../../Cargo.lock").split_once("name = \"tikv-jemalloc-sys\"").unwrap();
+    let version =
+        package.split_once('+').and_then(|(_, version)| version.split('-').next()).unwrap();
     format!("jemalloc {version} ({reason})")
 }

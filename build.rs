@@ -1,33 +1,35 @@
-//! Evaluates the vetoes that hold for the whole build, where more can be seen than from inside a crate: `cfg(sanitize)`
-//! and the rustc flags.
+//! Finds the vetoes that hold for the whole build, and which jemalloc will be linked.
+//!
+//! Cargo hands on what it inherits, so this believes only what Cargo sets for every build script:
+//! features as cfgs, `CARGO_ENCODED_RUSTFLAGS`, `TARGET` and the `CARGO_CFG_TARGET_*`.
 
-#[allow(dead_code)] // the rest of the rule is evaluated by the macros
-#[path = "src/decide.rs"]
-mod decide;
+#[allow(dead_code)] // the macros evaluate the rest of the rule
+#[path = "src/rule.rs"]
+mod rule;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::{env, fs, process};
 
-fn var(name: &str) -> String {
-    env::var(name).unwrap_or_default()
-}
+use rule::{Build, Target};
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed=src/decide.rs");
-
-    let cfg_values = var("CARGO_CFG_ALLOC_SWITCH");
-    let has_cfg = |name| env::var_os(name).is_some();
-    let build = decide::Build {
-        cfg_system: cfg_values.split(',').any(|v| v == "system"),
-        cfg_jemalloc: cfg_values.split(',').any(|v| v == "jemalloc"),
-        feature_jemalloc: has_cfg("CARGO_FEATURE_JEMALLOC"),
-        override_malloc: has_cfg("CARGO_FEATURE_OVERRIDE_MALLOC"),
-        miri: has_cfg("CARGO_CFG_MIRI"),
-        fuzzing: has_cfg("CARGO_CFG_FUZZING"),
-        sanitizer: has_cfg("CARGO_CFG_SANITIZE"),
-        prefer_dynamic: prefer_dynamic(&var("CARGO_ENCODED_RUSTFLAGS")),
-        target: decide::Target {
+    println!("cargo:rerun-if-changed=src/rule.rs");
+    refuse_leaks();
+    let encoded_flags = var("CARGO_ENCODED_RUSTFLAGS");
+    let build = Build {
+        cfg_system: has_cfg(&encoded_flags, "alloc-switch", Some("system")),
+        cfg_jemalloc: has_cfg(&encoded_flags, "alloc-switch", Some("jemalloc")),
+        feature_jemalloc: cfg!(feature = "jemalloc"),
+        override_malloc: cfg!(feature = "override-malloc"),
+        // The one cfg that is in no flag, because Miri's driver sets it. The crate sees it too.
+        miri: env::var_os("CARGO_CFG_MIRI").is_some(),
+        kani: has_cfg(&encoded_flags, "kani", None),
+        fuzzing: has_cfg(&encoded_flags, "fuzzing", None),
+        sanitizer: rule::flags(&encoded_flags)
+            .any(|(_, name, _)| matches!(name.as_str(), "sanitizer" | "sanitize")),
+        prefer_dynamic: rule::prefer_dynamic(&encoded_flags),
+        target: Target {
             triple: &var("TARGET"),
             arch: &var("CARGO_CFG_TARGET_ARCH"),
             vendor: &var("CARGO_CFG_TARGET_VENDOR"),
@@ -37,127 +39,157 @@ fn main() {
             endian: &var("CARGO_CFG_TARGET_ENDIAN"),
         },
     };
-    if has_cfg("CARGO_CFG_ALLOC_SWITCH") {
-        if let Some(unknown) = cfg_values.split(',').find(|v| !matches!(*v, "system" | "jemalloc"))
-        {
-            eprintln!(
-                "error: unknown value in --cfg alloc_switch=\"{unknown}\": write \
-                 --cfg alloc_switch=\"system\" or --cfg alloc_switch=\"jemalloc\""
-            );
-            process::exit(1);
-        }
-    }
+    refuse_unknown_values(&encoded_flags);
 
     let veto = build.veto();
+    let jemalloc = veto.is_none().then(|| linked_jemalloc(&build));
     let mut version = None;
-    if veto.is_none() {
+    let mut page_size = None;
+    if let Some(jemalloc) = jemalloc {
         println!("cargo:rustc-cfg=alloc_switch_jemalloc");
-        version = describe_jemalloc(&build);
+        if jemalloc.is_malloc {
+            println!("cargo:rustc-cfg=alloc_switch_malloc");
+        }
+        page_size = page_size_warning(&build.target, jemalloc.version.as_deref());
+        version = jemalloc.version;
     }
-    let warning = page_size_warning(&build.target).filter(|_| veto.is_none());
-    if let Some(warning) = &warning {
+    if let Some(warning) = &page_size {
         println!("cargo:warning={warning}");
     }
-    // Files, not environment variables: those reach the programs that Cargo runs, and a build that one of them starts.
-    let out_dir = var("OUT_DIR");
-    // Cargo keeps a build script's warnings to itself for crates from a registry; rustc's reach whoever calls the macro.
-    let page_size =
-        warning.map_or(String::new(), |note| format!("#[deprecated(note = {note:?})]\n"));
-    for (file, text) in [
-        ("veto.rs", format!("{veto:?}\n")),
-        ("version.rs", format!("{version:?}\n")),
-        ("page_size.rs", format!("{page_size}pub const PAGE_SIZE: () = ();\n")),
-    ] {
-        fs::write(Path::new(&out_dir).join(file), text).expect("OUT_DIR is writable");
-    }
+    // A file, not environment variables: those reach the programs that Cargo runs, and a build that
+    // one of them starts. Cargo keeps a build script's warnings to itself for crates from a
+    // registry; rustc's reach whoever calls the macro.
+    let deprecated =
+        page_size.map_or(String::new(), |note| format!("#[deprecated(note = {note:?})]"));
+    let facts = format!(
+        "pub const VETO: Option<Reason> = {};\n\
+         pub const VERSION: Option<&str> = {version:?};\n\
+         {deprecated}\npub const PAGE_SIZE: () = ();\n",
+        veto.map_or("None".into(), |reason| format!("Some(Reason::{reason:?})")),
+    );
+    fs::write(Path::new(&var("OUT_DIR")).join("facts.rs"), facts).expect("OUT_DIR is writable");
 }
 
-/// What to tell whoever forces jemalloc on a target where it may be built for too small a page, unless they have set the
-/// size or brought their own library.
-fn page_size_warning(target: &decide::Target) -> Option<String> {
-    let lg_page = target.lg_page()?;
-    let size = for_target(target.triple, "JEMALLOC_SYS_WITH_LG_PAGE");
-    let library = for_target(target.triple, "JEMALLOC_OVERRIDE");
-    let names = [size.as_str(), "JEMALLOC_SYS_WITH_LG_PAGE", library.as_str(), "JEMALLOC_OVERRIDE"];
-    for name in names {
+/// A variable that Cargo sets for every build script.
+fn var(name: &str) -> String {
+    env::var(name).unwrap_or_default()
+}
+
+fn has_cfg(encoded_flags: &str, name: &str, value: Option<&str>) -> bool {
+    rule::flags(encoded_flags).any(|flag| flag == ("--cfg", name.to_owned(), value))
+}
+
+fn stop(sentence: &str) -> ! {
+    eprintln!("error: alloc-switch: {sentence}");
+    process::exit(1)
+}
+
+/// By these two the macros know an executable. Cargo gives neither to a build script, so one that is
+/// here was inherited, and every library of the build would look like an executable.
+fn refuse_leaks() {
+    for name in ["CARGO_BIN_NAME", "CARGO_TARGET_TMPDIR"] {
         println!("cargo:rerun-if-env-changed={name}");
+        if let Some(value) = env::var_os(name) {
+            stop(&format!(
+                "{name}={} is in the environment that Cargo was started in, where it makes every \
+                 library look like an executable: start Cargo without it, as in `env -u {name} cargo build`",
+                value.to_string_lossy()
+            ));
+        }
     }
-    names.iter().all(|name| env::var_os(name).is_none()).then(|| {
-        format!(
-            "jemalloc is forced on {} and will abort where the kernel's pages are larger than those it is built for: set \
-             {size}={lg_page}",
-            target.triple
-        )
-    })
 }
 
-/// The variable that tikv-jemalloc-sys reads for this target, and in its absence the one of that name.
-fn for_target(triple: &str, name: &str) -> String {
+fn refuse_unknown_values(encoded_flags: &str) {
+    for (kind, name, value) in rule::flags(encoded_flags) {
+        let known = matches!(value, Some("system" | "jemalloc"));
+        if kind == "--cfg" && name == "alloc-switch" && !known {
+            let flag = value.map_or(String::new(), |value| format!("={value:?}"));
+            stop(&format!(
+                "unknown value in --cfg alloc_switch{flag}: write --cfg alloc_switch=\"system\" or \
+                 --cfg alloc_switch=\"jemalloc\""
+            ));
+        }
+    }
+}
+
+struct Jemalloc {
+    /// Unknown for a library that somebody else has built.
+    version: Option<String>,
+    /// Whether `malloc` itself is jemalloc's in whatever is linked with it.
+    is_malloc: bool,
+}
+
+/// Asks the header of the jemalloc that was built. Where `JEMALLOC_OVERRIDE` names a library that
+/// somebody else built there is none, and the feature has to be believed.
+fn linked_jemalloc(build: &Build) -> Jemalloc {
+    let apple = build.target.vendor == "apple";
+    let library = variable_for(build.target.triple, "JEMALLOC_OVERRIDE");
+    let mut version = None;
+    let mut unprefixed =
+        build.override_malloc && !apple && !matches!(build.target.os, "android" | "dragonfly");
+    match library {
+        Some(library) => refuse_other_names(&library, unprefixed),
+        None => {
+            let header =
+                PathBuf::from(var("DEP_JEMALLOC_ROOT")).join("include/jemalloc/jemalloc.h");
+            if let Ok(header) = fs::read_to_string(header) {
+                unprefixed = !header.contains("_rjem_malloc_conf");
+                version = header
+                    .lines()
+                    .find_map(|line| line.strip_prefix("#define JEMALLOC_VERSION \""))
+                    .and_then(|rest| rest.split(['-', '"']).next())
+                    .map(str::to_owned);
+            }
+        }
+    }
+    // On Apple the names stay prefixed, and jemalloc registers itself as the default zone.
+    Jemalloc { version, is_malloc: unprefixed || (apple && build.override_malloc) }
+}
+
+/// The value of the variable that tikv-jemalloc-sys reads for this target, or in its absence of the
+/// one of that name.
+fn variable_for(triple: &str, name: &str) -> Option<PathBuf> {
+    let for_target = prefixed(triple, name);
+    println!("cargo:rerun-if-env-changed={for_target}");
+    println!("cargo:rerun-if-env-changed={name}");
+    env::var_os(for_target).or_else(|| env::var_os(name)).map(PathBuf::from)
+}
+
+fn prefixed(triple: &str, name: &str) -> String {
     format!("{}_{name}", triple.to_uppercase().replace('-', "_"))
 }
 
-/// Says which jemalloc will be linked: its version, and whether its symbols are prefixed. Its own header knows; where
-/// `JEMALLOC_OVERRIDE` names a library that somebody else built, there is no header, and the feature has to be believed.
-fn describe_jemalloc(build: &decide::Build) -> Option<String> {
-    let header = Path::new(&var("DEP_JEMALLOC_ROOT")).join("include/jemalloc/jemalloc.h");
-    let mut version = None;
-    let unprefixed = match fs::read_to_string(header) {
-        Ok(header) => {
-            version = header
-                .lines()
-                .find_map(|line| {
-                    line.strip_prefix("#define JEMALLOC_VERSION \"")?.split(['-', '"']).next()
-                })
-                .map(str::to_owned);
-            !header.contains("_rjem_malloc_conf")
-        }
-        Err(_) => {
-            let prefixed_anyway = build.target.vendor == "apple"
-                || matches!(build.target.os, "android" | "dragonfly");
-            let unprefixed = build.override_malloc && !prefixed_anyway;
-            refuse_other_names(build.target.triple, unprefixed);
-            unprefixed
-        }
-    };
-    if unprefixed {
-        println!("cargo:rustc-cfg=alloc_switch_unprefixed");
-    }
-    version
-}
-
-/// Stops where the library that `JEMALLOC_OVERRIDE` names has other symbols than those that will be linked.
-fn refuse_other_names(triple: &str, unprefixed: bool) {
-    let library = for_target(triple, "JEMALLOC_OVERRIDE");
-    let Some(path) = env::var_os(library).or_else(|| env::var_os("JEMALLOC_OVERRIDE")) else {
-        return;
-    };
-    let library = fs::read(&path).unwrap_or_default();
+/// Stops where the library that `JEMALLOC_OVERRIDE` names has other symbols than those that will be
+/// linked.
+fn refuse_other_names(path: &Path, unprefixed: bool) {
+    let library = fs::read(path).unwrap_or_default();
     let has = |name: &[u8]| library.windows(name.len()).any(|bytes| bytes == name);
-    let (prefixed_library, any) = (has(b"_rjem_mallocx"), has(b"mallocx"));
-    if any && prefixed_library == unprefixed {
+    if has(b"mallocx") && has(b"_rjem_mallocx") == unprefixed {
         let (has, remedy) = if unprefixed { ("with", "off") } else { ("without", "on") };
-        eprintln!(
-            "error: JEMALLOC_OVERRIDE={} is a jemalloc {has} the prefix _rjem_: turn the feature `override-malloc` {remedy}",
-            Path::new(&path).display()
-        );
-        process::exit(1);
+        stop(&format!(
+            "JEMALLOC_OVERRIDE={} is a jemalloc {has} the prefix _rjem_: turn the feature \
+             `override-malloc` {remedy}",
+            path.display()
+        ));
     }
 }
 
-/// Whether rustc is told to link the standard library as a shared library; the last word counts.
-pub fn prefer_dynamic(encoded_rustflags: &str) -> bool {
-    let mut on = false;
-    let mut flags = encoded_rustflags.split('\x1f');
-    while let Some(flag) = flags.next() {
-        let option = match flag {
-            "-C" | "--codegen" => flags.next(),
-            _ => flag.strip_prefix("--codegen=").or_else(|| flag.strip_prefix("-C")),
-        };
-        let (name, value) = option
-            .map_or(("", None), |o| o.split_once('=').map_or((o, None), |(n, v)| (n, Some(v))));
-        if name.replace('_', "-") == "prefer-dynamic" {
-            on = !matches!(value, Some("no" | "n" | "off" | "false"));
-        }
+/// What to tell where jemalloc may be built for too small a page, unless the builder has set the
+/// size or brought a library.
+fn page_size_warning(target: &Target, version: Option<&str>) -> Option<String> {
+    let before_5_3_1 =
+        version.is_some_and(|version| version.starts_with("5.3.0") || version < "5.3");
+    let lg_page = target.lg_page(before_5_3_1)?;
+    // All Macs of this kind have the same pages.
+    let at_home = target.vendor == "apple" && var("HOST") == target.triple;
+    let is_set = |name| variable_for(target.triple, name).is_some();
+    if at_home || is_set("JEMALLOC_SYS_WITH_LG_PAGE") || is_set("JEMALLOC_OVERRIDE") {
+        return None;
     }
-    on
+    Some(format!(
+        "jemalloc for {} may be built for smaller pages than the kernel's, and then aborts at \
+         start-up: set {}={lg_page}",
+        target.triple,
+        prefixed(target.triple, "JEMALLOC_SYS_WITH_LG_PAGE")
+    ))
 }

@@ -75,7 +75,7 @@ const fn refuse_pair(part: &str, start: usize, end: usize) {
 
 /// The length of the C string that [`join`] makes.
 #[doc(hidden)]
-pub const fn joined_len(parts: &[&str]) -> usize {
+pub const fn joined_len(parts: &[&str], _unchecked: &[&str]) -> usize {
     let (mut i, mut len) = (0, 0);
     while i < parts.len() {
         check(parts[i]);
@@ -87,7 +87,7 @@ pub const fn joined_len(parts: &[&str]) -> usize {
 
 /// Joins option strings with commas and ends them with a NUL.
 #[doc(hidden)]
-pub const fn join<const N: usize>(parts: &[&str]) -> [u8; N] {
+pub const fn join<const N: usize>(parts: &[&str], _unchecked: &[&str]) -> [u8; N] {
     let mut joined = [b','; N];
     let (mut i, mut at) = (0, 0);
     while i < parts.len() {
@@ -164,3 +164,7 @@ pub const BENCHMARKING: &str = if cfg!(any(target_vendor = "apple", target_env =
 } else {
     "dirty_decay_ms:-1,muzzy_decay_ms:-1,background_thread:false"
 };
+
+pub const ENVIRONMENT: &str = "x";
+/// x
+pub const PROFILING_ARMED: &str = "prof:true";

@@ -1,15 +1,23 @@
-//! The handle for code that does not own it.
+//! What an allocator in use can do beyond allocating.
 
-use crate::switch::{Select, Selector};
-use crate::{Choice, Error, Stats, Switch, ThreadStats};
+use std::path::Path;
+use std::{fmt, io};
 
-/// A handle without its type: what a metrics or administration crate in the middle of a graph takes as
-/// `&'static dyn Handle`.
+use crate::choice::Choice;
+use crate::self_check::SelfCheckError;
+
+/// An allocator in use, without its type: what a metrics or administration crate in the middle of a
+/// graph takes as `&'static dyn Handle`.
+///
+/// [`Switch`](crate::Switch) implements it on every allocator, so that one source compiles on every
+/// target; what an allocator cannot do, it answers truthfully. The provided functions are the
+/// answers of one that can do nothing.
 ///
 /// ```
-/// # const ALLOCATOR: alloc_switch::Switch<false, 0> = alloc_switch::Switch;
+/// use alloc_switch::Handle;
+///
 /// // in a library
-/// fn report(allocator: &'static dyn alloc_switch::Handle) -> String {
+/// fn line(allocator: &'static dyn Handle) -> String {
 ///     match allocator.stats().and_then(|stats| stats.allocated) {
 ///         Some(bytes) => format!("{}: {bytes} bytes", allocator.choice()),
 ///         None => allocator.choice().to_string(),
@@ -17,51 +25,310 @@ use crate::{Choice, Error, Stats, Switch, ThreadStats};
 /// }
 ///
 /// // in the program that owns the static
-/// println!("{}", report(&ALLOCATOR));
+/// # mod program {
+/// alloc_switch::global_allocator!(pub static ALLOCATOR);
+/// # }
+/// # use program::ALLOCATOR;
+///
+/// println!("{}", line(&ALLOCATOR));
 /// ```
 ///
-/// A custom allocator may implement it too; the provided functions say that it cannot.
-pub trait Handle: Send + Sync {
-    /// See [`Switch::choice`].
+/// A custom allocator may implement it too. Functions may be added, each with an answer provided.
+pub trait Handle: Sync {
+    /// The decision and its reason.
     fn choice(&self) -> Choice;
 
-    /// See [`Switch::stats`].
+    /// Asks the running process, not the constants, whether the choice holds: does memory that this
+    /// artifact allocates, and memory that the standard library allocates in its own compiled code,
+    /// come from the chosen allocator, and is no sanitizer's runtime in the process that would
+    /// miss it?
+    ///
+    /// It allocates a few blocks, looks whether the allocator has counted them, and frees them. On
+    /// jemalloc it reads the calling thread's counter (`thread.allocatedp`). On the system allocator
+    /// it reads those of glibc 2.33 and later (`mallinfo2`) or macOS (`malloc_zone_statistics`), with
+    /// a block of up to 64 MiB that is never touched. Elsewhere, and on a fallback, there is nobody
+    /// to ask, and only the sanitizer counts. No question is asked about an address, so that
+    /// whatever is registered, this may be called from anywhere but an allocator.
+    ///
+    /// # Errors
+    ///
+    /// [`SelfCheckError`] says what does not hold, and what to do. If it is the standard library, a
+    /// few bytes leak.
+    fn self_check(&self) -> Result<(), SelfCheckError> {
+        Ok(())
+    }
+
+    /// What the allocator holds for the whole process at this moment, in bytes.
+    ///
+    /// jemalloc answers if this crate's feature `stats` is on, else `None`. Each call refreshes the
+    /// numbers (`epoch`), which takes every arena's locks: call it once a second, not once per
+    /// request. On the system allocator glibc 2.33 and later (`mallinfo2`) and macOS
+    /// (`malloc_zone_statistics`) know `allocated` and `mapped`; elsewhere, and in a program that
+    /// links glibc statically, the answer is `None`.
     fn stats(&self) -> Option<Stats> {
         None
     }
 
-    /// See [`Switch::thread_stats`].
+    /// How many bytes the calling thread has been given and has given back, from its start.
+    ///
+    /// On jemalloc it costs a pointer read (on Apple, where jemalloc may move the counters, two
+    /// calls of `mallctl`), and needs no feature. Elsewhere it is `None`. The difference of two
+    /// answers is what the code in between has allocated.
     fn thread_stats(&self) -> Option<ThreadStats> {
         None
     }
 
-    /// See [`Switch::purge`].
+    /// The options in effect, from wherever they came. jemalloc: `opt.*`. Elsewhere `None`.
+    fn options(&self) -> Option<Options> {
+        None
+    }
+
+    /// Writes the allocator's own report.
+    ///
+    /// jemalloc: `malloc_stats_print`, which says most with the feature `stats`. glibc: as text the
+    /// XML of `malloc_info`, as JSON the numbers of `mallinfo2`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] on other allocators; [`Error::Io`] if `out` fails.
+    fn report(&self, out: &mut dyn fmt::Write, form: ReportForm) -> Result<(), Error> {
+        let _ = (out, form);
+        Err(Error::Unsupported)
+    }
+
+    /// Returns memory that the program has freed to the operating system, at once.
+    ///
+    /// jemalloc flushes the calling thread's cache (`thread.tcache.flush`) and purges every arena
+    /// (`arena.<MALLCTL_ARENAS_ALL>.purge`); what other threads have cached stays. glibc:
+    /// `malloc_trim`. macOS: `malloc_zone_pressure_relief`. It takes locks and costs page faults
+    /// later: call it after a peak, not in a loop.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] on other allocators.
     fn purge(&self) -> Result<(), Error> {
-        Err(Error::System)
+        Err(Error::Unsupported)
+    }
+
+    /// Starts or stops jemalloc's background threads, which return unused memory while the program
+    /// is idle. Without them that is done by whichever thread allocates or frees next. jemalloc:
+    /// `background_thread`.
+    ///
+    /// Threads do not survive `fork`. In the child jemalloc sets the option to off and does the work
+    /// in the child's own threads; nothing hangs and nothing is lost. A child that wants the threads
+    /// back calls this again; one that goes on to `exec` need not.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] on other allocators; [`Error::UnsupportedTarget`] on Apple, where
+    /// jemalloc has no such threads, and on musl, where they are known not to work;
+    /// [`Error::Jemalloc`] if a thread cannot be made.
+    fn background_threads(&self, on: bool) -> Result<(), Error> {
+        let _ = on;
+        Err(Error::Unsupported)
+    }
+
+    /// Whether allocations are being sampled for a heap profile. jemalloc: `prof.active`.
+    fn is_profiling(&self) -> bool {
+        false
+    }
+
+    /// Starts to sample allocations for a heap profile. jemalloc: `prof.active`.
+    ///
+    /// This takes the feature `profiling` and a program that starts with `prof:true`, such as the
+    /// options [`conf::PROFILING_ARMED`](crate::conf::PROFILING_ARMED), or
+    /// [`conf::PROFILING`](crate::conf::PROFILING), which sample from the start.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] on other allocators, [`Error::MissingFeature`] without the feature,
+    /// [`Error::MissingOption`] without the option.
+    fn start_profile(&self) -> Result<(), Error> {
+        Err(Error::Unsupported)
+    }
+
+    /// Stops sampling. What has been sampled and not yet freed stays in the profile. jemalloc:
+    /// `prof.active`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`start_profile`](Self::start_profile).
+    fn stop_profile(&self) -> Result<(), Error> {
+        Err(Error::Unsupported)
+    }
+
+    /// Forgets all samples, and from then on takes one in every 2<sup>`lg_sample`</sup> bytes
+    /// allocated, on average; with `None` as often as before. jemalloc: `prof.reset`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`start_profile`](Self::start_profile).
+    fn reset_profile(&self, lg_sample: Option<u32>) -> Result<(), Error> {
+        let _ = lg_sample;
+        Err(Error::Unsupported)
+    }
+
+    /// Writes the heap profile to a file, which is replaced: the sampled blocks that are still held,
+    /// with the stacks that allocated them. jemalloc: `prof.dump`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`start_profile`](Self::start_profile); [`Error::Path`] if the path is no C string
+    /// of less than 4 KiB; [`Error::Io`] if the file cannot be written, which then does not stay
+    /// behind.
+    fn dump_profile(&self, path: &Path) -> Result<(), Error> {
+        let _ = path;
+        Err(Error::Unsupported)
+    }
+
+    /// Writes the heap profile, as [`dump_profile`](Self::dump_profile) would, to `out`. It needs no
+    /// folder that can be written to on Linux, where it goes through memory (`memfd_create`);
+    /// elsewhere it goes through a file in [`std::env::temp_dir`], which does not stay behind.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`start_profile`](Self::start_profile); [`Error::Io`] if `out` fails, or there is no
+    /// room for the profile.
+    fn dump_profile_to(&self, out: &mut dyn io::Write) -> Result<(), Error> {
+        let _ = out;
+        Err(Error::Unsupported)
     }
 }
 
-impl<const JEMALLOC: bool, const REASON: u8> Handle for Switch<JEMALLOC, REASON>
-where
-    Selector<JEMALLOC>: Select,
-{
-    #[inline]
-    fn choice(&self) -> Choice {
-        Switch::choice(self)
+/// What the allocator holds for the whole process, in bytes; see [`Handle::stats`].
+///
+/// A field is `None` where the allocator does not know it. `allocated` is a part of `active`, and
+/// that one of `mapped` and, with `metadata`, of `resident`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Bytes in blocks that the program holds. jemalloc: `stats.allocated`. glibc:
+    /// `uordblks + hblkhd`, which counts freed blocks in a thread's cache too. macOS: `size_in_use`.
+    pub allocated: Option<usize>,
+    /// Bytes in pages with at least one such block. jemalloc: `stats.active`.
+    pub active: Option<usize>,
+    /// Bytes that the allocator needs for itself. jemalloc: `stats.metadata`.
+    pub metadata: Option<usize>,
+    /// Bytes in physical memory, unused pages and metadata included, an upper bound. jemalloc:
+    /// `stats.resident`.
+    pub resident: Option<usize>,
+    /// Bytes of address space in use. jemalloc: `stats.mapped`. glibc: `arena + hblkhd`. macOS:
+    /// `size_allocated`.
+    pub mapped: Option<usize>,
+    /// Bytes of address space kept for later, with no memory behind them. jemalloc:
+    /// `stats.retained`.
+    pub retained: Option<usize>,
+}
+
+/// How many bytes a thread has been given and has given back since it started; see
+/// [`Handle::thread_stats`].
+///
+/// `deallocated` can exceed `allocated` in a thread that frees what others allocated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ThreadStats {
+    /// Bytes allocated by this thread, usable sizes. jemalloc: `thread.allocatedp`.
+    pub allocated: u64,
+    /// Bytes freed by this thread, usable sizes. jemalloc: `thread.deallocatedp`.
+    pub deallocated: u64,
+}
+
+/// The options in effect; see [`Handle::options`].
+///
+/// `Display` makes a line for `conf` of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options(pub(crate) Vec<(&'static str, String)>);
+
+impl Options {
+    /// The value of an option, spelled as `conf` spells it.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.iter().find_map(|(known, value)| (known == name).then_some(value))
     }
 
-    #[inline]
-    fn stats(&self) -> Option<Stats> {
-        Switch::stats(self)
-    }
-
-    #[inline]
-    fn thread_stats(&self) -> Option<ThreadStats> {
-        Switch::thread_stats(self)
-    }
-
-    #[inline]
-    fn purge(&self) -> Result<(), Error> {
-        Switch::purge(self)
+    /// Every option that the allocator tells of, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (*name, value.as_str()))
     }
 }
+
+impl fmt::Display for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, (name, value)) in self.iter().enumerate() {
+            let comma = if n == 0 { "" } else { "," };
+            write!(f, "{comma}{name}:{value}")?;
+        }
+        Ok(())
+    }
+}
+
+/// What [`Handle::report`] writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ReportForm {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Why a request was not met. `Display` says what to do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Error {
+    /// The allocator in use cannot do this on this target. Its [`choice`](Handle::choice) says why
+    /// it is in use.
+    Unsupported,
+    /// jemalloc cannot do this on this target.
+    UnsupportedTarget,
+    /// jemalloc was built without this feature of this crate.
+    MissingFeature(&'static str),
+    /// jemalloc was not started with this option.
+    MissingOption(&'static str),
+    /// The path has a NUL in it or is longer than 4,095 bytes.
+    Path,
+    /// The jemalloc that is linked has no control of this name.
+    UnknownControl,
+    /// The control has a value of another type, or none.
+    WrongType,
+    /// The control takes what only an `unsafe` function may give it.
+    UnsafeControl,
+    /// Something else than the allocator failed.
+    Io(io::ErrorKind),
+    /// jemalloc refused, with this error number.
+    Jemalloc(i32),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Unsupported => f.write_str(
+                "the allocator in use cannot do this on this target; print its choice to see why \
+                 it is in use",
+            ),
+            Error::UnsupportedTarget => f.write_str("jemalloc cannot do this on this target"),
+            Error::MissingFeature(feature) => write!(
+                f,
+                "jemalloc was built without it: turn on the feature `{feature}` of alloc-switch"
+            ),
+            Error::MissingOption(option) => write!(
+                f,
+                "the program was started without it: write `conf = \"{option}\"` in \
+                 `global_allocator!`, or start it with {}={option} in the environment",
+                crate::conf::ENVIRONMENT
+            ),
+            Error::Path => f.write_str("the path has a NUL in it or is longer than 4095 bytes"),
+            Error::UnknownControl => f.write_str("jemalloc has no control of this name"),
+            Error::WrongType => {
+                f.write_str("the control has a value of another type, or it has none")
+            }
+            Error::UnsafeControl => f.write_str(
+                "no safe function writes this control: it takes a pointer, or memory in use with \
+                 it; see `write_unchecked`",
+            ),
+            Error::Io(kind) => kind.fmt(f),
+            Error::Jemalloc(errno) => write!(f, "jemalloc refused with error number {errno}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

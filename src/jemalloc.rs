@@ -1,91 +1,27 @@
-//! What the handle does on jemalloc. Every function is `#[inline]`, so that it is compiled into an artifact that calls it
-//! and into no other: a reference to jemalloc in this crate's own object file would drag it into System artifacts.
+//! jemalloc's own interface beyond allocating: `mallctl`, and staying loaded.
+//!
+//! Every function is `#[inline]`, so that it is compiled into an artifact that calls it and into no
+//! other: a reference to jemalloc in this crate's own object file would drag it into artifacts on
+//! the system allocator.
 
-use core::alloc::Layout;
-use core::cell::Cell;
-use core::ffi::{c_char, c_int, c_uint, CStr};
-use core::mem::{size_of, MaybeUninit};
-use core::ptr;
+use std::alloc::Layout;
+use std::any::Any;
+use std::cell::Cell;
+use std::ffi::{c_char, c_int, c_void, CStr, CString};
+use std::fs::File;
+use std::hint::black_box;
+use std::io::{self, Seek};
+use std::mem::{size_of, MaybeUninit};
+use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::path::Path;
+use std::ptr::NonNull;
+use std::{env, fmt, fs, process, ptr};
 
 use tikv_jemalloc_sys as ffi;
-use tikv_jemallocator::Jemalloc;
 
-use crate::switch::Backend;
-use crate::{Error, InPlaceAlloc, Stats, ThreadStats};
+use crate::handle::{Error, Options, ReportForm, Stats, ThreadStats};
 
-// SAFETY: a block fits, in jemalloc's own terms, every size from the one asked for to the usable size, which is what
-// `sdallocx` requires: https://jemalloc.net/jemalloc.3.html. `xallocx` moves nothing.
-unsafe impl InPlaceAlloc for Jemalloc {
-    #[inline]
-    unsafe fn usable_size(&self, ptr: *mut u8, _layout: Layout) -> usize {
-        // SAFETY: the caller's promise.
-        unsafe { usable_size(ptr) }
-    }
-
-    #[inline]
-    unsafe fn reallocate_inplace(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> usize {
-        // SAFETY: the caller's promise. The alignment only has `xallocx` check the address, which is aligned.
-        unsafe { ffi::xallocx(ptr.cast(), new_size, 0, ffi::MALLOCX_ALIGN(layout.align())) }
-    }
-}
-
-impl Backend for Jemalloc {
-    #[inline]
-    fn owns(ptr: *const u8) -> bool {
-        owns(ptr)
-    }
-
-    #[inline]
-    fn stats() -> Option<Stats> {
-        stats()
-    }
-
-    #[inline]
-    fn thread_stats() -> Option<ThreadStats> {
-        thread_stats()
-    }
-
-    #[inline]
-    fn purge() -> Result<(), Error> {
-        purge()
-    }
-
-    #[inline]
-    fn background_threads(on: bool) -> Result<(), Error> {
-        if cfg!(target_env = "musl") {
-            return Err(Error::Target); // tikv-jemalloc-sys: NO_BG_THREAD_TARGETS
-        }
-        // SAFETY: the key takes a `bool`.
-        unsafe { write(c"background_thread", on) }.map_err(|error| match error {
-            Error::Jemalloc(ENOENT) => Error::Target,
-            other => other,
-        })
-    }
-
-    #[inline]
-    fn sample(on: bool) -> Result<(), Error> {
-        profiling_is_on()?;
-        // SAFETY: the key takes a `bool`.
-        unsafe { write(c"prof.active", on) }
-    }
-
-    #[inline]
-    fn dump(path: &Path) -> Result<(), Error> {
-        profiling_is_on()?;
-        let path = path.as_os_str().as_encoded_bytes();
-        let mut bytes = [0; 4096]; // with a NUL after the path
-        if path.len() >= bytes.len() {
-            return Err(Error::Path);
-        }
-        bytes[..path.len()].copy_from_slice(path);
-        let path = CStr::from_bytes_with_nul(&bytes[..=path.len()]).map_err(|_| Error::Path)?;
-        // SAFETY: the key takes a C string, which it only reads during the call.
-        unsafe { write(c"prof.dump", path.as_ptr()) }
-    }
-}
-
-/// The usable size of the block at `ptr`, in bytes.
+/// See [`InPlaceAlloc`](crate::InPlaceAlloc).
 ///
 /// # Safety
 ///
@@ -96,23 +32,38 @@ pub(crate) unsafe fn usable_size(ptr: *mut u8) -> usize {
     unsafe { ffi::sallocx(ptr.cast(), 0) }
 }
 
-/// `arenas.lookup`: whether jemalloc knows the address. It may be any address at all.
+/// See [`InPlaceAlloc`](crate::InPlaceAlloc). `sdallocx` requires that the block's size class is that
+/// of the size it is freed with: <https://jemalloc.net/jemalloc.3.html>.
+///
+/// # Safety
+///
+/// `ptr` is a block of jemalloc's with this layout, and `new_size` is not zero.
 #[inline]
-pub(crate) fn owns(ptr: *const u8) -> bool {
-    let (mut arena, mut ptr): (c_uint, _) = (0, ptr);
-    // SAFETY: the key takes a pointer, which it does not follow, and answers with an `unsigned`.
-    unsafe { mallctl(c"arenas.lookup", Some(&mut arena), Some(&mut ptr)) }.is_ok()
+pub(crate) unsafe fn reallocate_inplace(
+    ptr: *mut u8,
+    layout: Layout,
+    new_size: usize,
+) -> Option<NonNull<u8>> {
+    let flags = ffi::MALLOCX_ALIGN(layout.align());
+    // SAFETY: the caller's promise. `xallocx` moves nothing; the alignment only has it check the
+    // address, which is aligned. `nallocx` answers zero for a size that no block can have.
+    let done =
+        unsafe { ffi::xallocx(ptr.cast(), new_size, 0, flags) == ffi::nallocx(new_size, flags) };
+    // The compiler may have seen the size when the block was allocated, and must not connect the two.
+    NonNull::new(black_box(ptr)).filter(|_| done)
 }
 
 /// `stats.*`, if jemalloc was built to count.
 #[inline]
 pub(crate) fn stats() -> Option<Stats> {
-    // SAFETY: the key takes a `uint64_t`; any value refreshes what the others read. Those are `size_t`.
+    // SAFETY: the control takes a `uint64_t`; any value refreshes what the others read. Those are
+    // `size_t`.
     unsafe {
         write(c"epoch", 1_u64).ok()?;
         Some(Stats {
             allocated: Some(read(c"stats.allocated").ok()?),
             active: Some(read(c"stats.active").ok()?),
+            metadata: Some(read(c"stats.metadata").ok()?),
             resident: Some(read(c"stats.resident").ok()?),
             mapped: Some(read(c"stats.mapped").ok()?),
             retained: Some(read(c"stats.retained").ok()?),
@@ -132,88 +83,263 @@ pub(crate) fn thread_stats() -> Option<ThreadStats> {
     let (allocated, deallocated) = match known {
         Some(counters) => counters,
         None => {
-            // SAFETY: both keys are pointers to a `uint64_t`.
+            // SAFETY: both controls are pointers to a `uint64_t`.
             let counters =
                 unsafe { (read(c"thread.allocatedp").ok()?, read(c"thread.deallocatedp").ok()?) };
             COUNTERS.with(|known| known.set(Some(counters)));
             counters
         }
     };
-    // SAFETY: elsewhere both are in this thread's thread-local storage and last as long as the thread. Nobody else writes
-    // to them.
-    unsafe { Some(ThreadStats { allocated: *allocated, deallocated: *deallocated }) }
+    // SAFETY: elsewhere both are in this thread's thread-local storage and last as long as the
+    // thread. Nobody else writes to them. Volatile, because jemalloc does so behind the compiler.
+    unsafe {
+        Some(ThreadStats {
+            allocated: allocated.read_volatile(),
+            deallocated: deallocated.read_volatile(),
+        })
+    }
+}
+
+#[inline]
+pub(crate) fn options() -> Option<Options> {
+    None
+}
+
+/// `malloc_stats_print`
+#[inline]
+pub(crate) fn report(out: &mut dyn fmt::Write, form: ReportForm) -> Result<(), Error> {
+    struct Sink<'a> {
+        out: &'a mut dyn fmt::Write,
+        result: fmt::Result,
+        panic: Option<Box<dyn Any + Send>>,
+    }
+
+    /// # Safety
+    ///
+    /// `sink` is a `Sink` and `text` a C string.
+    unsafe extern "C" fn write(sink: *mut c_void, text: *const c_char) {
+        // SAFETY: the caller's promise.
+        let (sink, text) = unsafe { (&mut *sink.cast::<Sink>(), CStr::from_ptr(text)) };
+        if sink.result.is_ok() && sink.panic.is_none() {
+            // A panic must not pass through jemalloc.
+            let out = AssertUnwindSafe(|| sink.out.write_str(&text.to_string_lossy()));
+            match catch_unwind(out) {
+                Ok(result) => sink.result = result,
+                Err(panic) => sink.panic = Some(panic),
+            }
+        }
+    }
+
+    let mut sink = Sink { out, result: Ok(()), panic: None };
+    let form = match form {
+        ReportForm::Text => c"",
+        ReportForm::Json => c"J",
+    };
+    // SAFETY: jemalloc calls the function with the pointer beside it, before it returns.
+    unsafe {
+        ffi::malloc_stats_print(Some(write), ptr::from_mut(&mut sink).cast(), form.as_ptr());
+    }
+    if let Some(panic) = sink.panic {
+        resume_unwind(panic);
+    }
+    sink.result.map_err(|_| Error::Io(io::ErrorKind::Other))
 }
 
 #[inline]
 pub(crate) fn purge() -> Result<(), Error> {
-    // SAFETY: neither key takes or gives a value. The first fails in a thread without a cache, which is as well. In the
-    // second, 4096 is `MALLCTL_ARENAS_ALL`.
+    // SAFETY: neither control takes or gives a value. The first fails in a thread without a cache,
+    // which is harmless. In the second, 4096 is `MALLCTL_ARENAS_ALL`.
     unsafe {
         let _ = call(c"thread.tcache.flush");
         call(c"arena.4096.purge")
     }
 }
 
+#[inline]
+pub(crate) fn background_threads(on: bool) -> Result<(), Error> {
+    if cfg!(target_env = "musl") {
+        return Err(Error::UnsupportedTarget); // tikv-jemalloc-sys: NO_BG_THREAD_TARGETS
+    }
+    // SAFETY: the control takes a `bool`.
+    unsafe { write(c"background_thread", on) }.map_err(|error| match error {
+        Error::UnknownControl => Error::UnsupportedTarget,
+        other => other,
+    })
+}
+
+#[inline]
+pub(crate) fn is_profiling() -> bool {
+    // SAFETY: the control is a `bool`.
+    unsafe { read(c"prof.active") }.unwrap_or(false)
+}
+
+#[inline]
+pub(crate) fn sample(on: bool) -> Result<(), Error> {
+    profiling_is_on()?;
+    // SAFETY: the control takes a `bool`.
+    unsafe { write(c"prof.active", on) }
+}
+
+#[inline]
+pub(crate) fn reset_profile(lg_sample: Option<u32>) -> Result<(), Error> {
+    profiling_is_on()?;
+    // SAFETY: the control takes a `size_t` or nothing.
+    unsafe {
+        match lg_sample {
+            Some(lg_sample) => write(c"prof.reset", lg_sample as usize),
+            None => call(c"prof.reset"),
+        }
+    }
+}
+
+#[inline]
+pub(crate) fn dump_profile(path: &Path) -> Result<(), Error> {
+    let mut profile = profile()?;
+    let mut write = || {
+        let mut file = File::create(path)?;
+        io::copy(&mut profile, &mut file).inspect_err(|_| {
+            if file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+                let _ = fs::remove_file(path);
+            }
+        })
+    };
+    write().map(|_| ()).map_err(io_error)
+}
+
+#[inline]
+pub(crate) fn dump_profile_to(out: &mut dyn io::Write) -> Result<(), Error> {
+    io::copy(&mut profile()?, out).map(|_| ()).map_err(io_error)
+}
+
+#[inline]
+fn io_error(error: io::Error) -> Error {
+    Error::Io(error.kind())
+}
+
+/// The profile as a file without a name, to be read from its start. jemalloc can only write to a
+/// path, complains on standard error if it cannot, and in a debug build aborts.
+#[inline]
+fn profile() -> Result<File, Error> {
+    profiling_is_on()?;
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::fd::{AsRawFd, FromRawFd};
+
+        // SAFETY: the name is a C string, and what is returned is a new descriptor or an error.
+        let file = unsafe {
+            match libc::memfd_create(c"heap profile".as_ptr(), libc::MFD_CLOEXEC) {
+                -1 => None,
+                descriptor => Some(File::from_raw_fd(descriptor)),
+            }
+        };
+        if let Some(file) = file {
+            let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+            if fs::metadata(&path).is_ok() {
+                dump(path)?;
+                return Ok(file);
+            }
+        }
+    }
+    let (path, mut file) = (0..100)
+        .find_map(|n| {
+            let path = env::temp_dir().join(format!("heap-profile-{}-{n}", process::id()));
+            let options = File::options().read(true).write(true).create_new(true).open(&path);
+            match options {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => None,
+                opened => Some(opened.map(|file| (path, file))),
+            }
+        })
+        .unwrap_or_else(|| Err(io::ErrorKind::AlreadyExists.into()))
+        .map_err(io_error)?;
+    let dumped = match path.to_str() {
+        Some(path) => dump(path.to_owned()),
+        None => Err(Error::Path),
+    };
+    let _ = fs::remove_file(path);
+    dumped?;
+    file.rewind().map_err(io_error)?;
+    Ok(file)
+}
+
+/// `prof.dump`
+#[inline]
+fn dump(path: String) -> Result<(), Error> {
+    let path = CString::new(path).map_err(|_| Error::Path)?;
+    // SAFETY: the control takes a C string, which it only reads during the call.
+    unsafe { write(c"prof.dump", path.as_ptr()) }
+}
+
 /// Whether jemalloc was built and started with heap profiles.
 #[inline]
 fn profiling_is_on() -> Result<(), Error> {
-    // SAFETY: both keys are `bool`.
+    // SAFETY: both controls are `bool`.
     let (built, started) = unsafe { (read(c"config.prof")?, read(c"opt.prof").unwrap_or(false)) };
     match (built, started) {
-        (false, _) => Err(Error::Feature("profiling")),
-        (true, false) => Err(Error::Option("prof:true")),
+        (false, _) => Err(Error::MissingFeature("profiling")),
+        (true, false) => Err(Error::MissingOption("prof:true")),
         (true, true) => Ok(()),
     }
 }
 
-/// There is no such key. The same number on every Unix.
+// The same numbers on every Unix.
 const ENOENT: c_int = 2;
+const EINVAL: c_int = 22;
 
 /// # Safety
 ///
-/// `T` is the key's type.
+/// `T` is the control's type.
 #[inline]
-unsafe fn read<T>(key: &CStr) -> Result<T, Error> {
+pub(crate) unsafe fn read<T>(name: &CStr) -> Result<T, Error> {
     let mut value = MaybeUninit::<T>::uninit();
-    // SAFETY: the caller's promise; a key that answers without an error has written the whole value.
+    // SAFETY: the caller's promise; a control that answers without an error has written the whole
+    // value.
     unsafe {
-        mallctl::<_, ()>(key, Some(&mut value), None)?;
-        Ok(value.assume_init())
+        match mallctl::<_, ()>(name, Some(&mut value), None) {
+            Ok(()) => Ok(value.assume_init()),
+            Err(Error::Jemalloc(EINVAL)) => Err(Error::WrongType),
+            Err(error) => Err(error),
+        }
     }
 }
 
 /// # Safety
 ///
-/// `T` is the key's type.
+/// `T` is the control's type, and the control may be given this value.
 #[inline]
-unsafe fn write<T>(key: &CStr, mut value: T) -> Result<(), Error> {
+pub(crate) unsafe fn write<T>(name: &CStr, mut value: T) -> Result<(), Error> {
     // SAFETY: the caller's promise.
-    unsafe { mallctl::<(), _>(key, None, Some(&mut value)) }
+    unsafe { mallctl::<(), _>(name, None, Some(&mut value)) }
 }
 
 /// # Safety
 ///
-/// The key has no value.
+/// The control has no value, and may be called.
 #[inline]
-unsafe fn call(key: &CStr) -> Result<(), Error> {
+pub(crate) unsafe fn call(name: &CStr) -> Result<(), Error> {
     // SAFETY: the caller's promise.
-    unsafe { mallctl::<(), ()>(key, None, None) }
+    unsafe { mallctl::<(), ()>(name, None, None) }
 }
 
-/// Reads a value, writes one, both or neither: <https://jemalloc.net/jemalloc.3.html#mallctl_namespace>.
+/// Reads a value, writes one, both or neither:
+/// <https://jemalloc.net/jemalloc.3.html#mallctl_namespace>.
 ///
 /// # Safety
 ///
-/// `O` and `N` are the types that the key has.
+/// `O` and `N` are the types that the control has, and it may be given this value.
 #[inline]
-unsafe fn mallctl<O, N>(key: &CStr, old: Option<&mut O>, new: Option<&mut N>) -> Result<(), Error> {
+unsafe fn mallctl<O, N>(
+    name: &CStr,
+    old: Option<&mut O>,
+    new: Option<&mut N>,
+) -> Result<(), Error> {
     let mut old_len = size_of::<O>();
     let old_len_ptr = if old.is_some() { ptr::from_mut(&mut old_len) } else { ptr::null_mut() };
     let new_len = if new.is_some() { size_of::<N>() } else { 0 };
-    // SAFETY: the key is a C string, and the lengths are the values'. jemalloc checks them against the key.
+    // SAFETY: the name is a C string, and the lengths are the values'. jemalloc checks them against
+    // the control.
     let errno = unsafe {
         ffi::mallctl(
-            key.as_ptr() as *const c_char,
+            name.as_ptr(),
             old.map_or(ptr::null_mut(), |old| ptr::from_mut(old).cast()),
             old_len_ptr,
             new.map_or(ptr::null_mut(), |new| ptr::from_mut(new).cast()),
@@ -222,6 +348,28 @@ unsafe fn mallctl<O, N>(key: &CStr, old: Option<&mut O>, new: Option<&mut N>) ->
     };
     match errno {
         0 => Ok(()),
+        ENOENT => Err(Error::UnknownControl),
         _ => Err(Error::Jemalloc(errno)),
+    }
+}
+
+/// Makes `dlclose` leave this library where it is, as `-z nodelete` would, which no dependency can
+/// hand to the linker.
+///
+/// jemalloc never gives its arenas and its thread-specific key back. Unloaded, it would leave both
+/// behind: a thread that ends later calls a destructor that is no longer there, and the thousandth
+/// load finds no key left.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub extern "C" fn stay_loaded() {
+    const RTLD_NODELETE: c_int = 0x1000; // not in libc for Linux
+
+    let mut info = MaybeUninit::<libc::Dl_info>::uninit();
+    // SAFETY: the address is in the library that is meant, and the name that `dladdr` gives is a C
+    // string.
+    unsafe {
+        if libc::dladdr(stay_loaded as *const c_void, info.as_mut_ptr()) != 0 {
+            let flags = libc::RTLD_LAZY | libc::RTLD_NOLOAD | RTLD_NODELETE;
+            libc::dlopen(info.assume_init().dli_fname, flags);
+        }
     }
 }

@@ -1,23 +1,28 @@
 //! Asks the running process whether the choice holds.
 
-use core::fmt;
 use std::alloc::{alloc, dealloc, Layout};
-use std::string::String;
+use std::fmt;
+use std::hint::black_box;
 
-use crate::switch::{Backend, Select, Selector};
-use crate::{Choice, Switch};
+use crate::choice::Choice;
+#[cfg(alloc_switch_jemalloc)]
+use crate::jemalloc;
+use crate::system;
 
-/// What [`Switch::self_check`] found wrong.
+/// What [`Handle::self_check`](crate::Handle::self_check) found wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SelfCheckError {
-    /// Memory that this artifact allocates does not come from the allocator that was chosen for it: another allocator is
-    /// registered, or the feature `override-malloc` has put jemalloc behind the system allocator's `malloc`.
+    /// Memory that this artifact allocates does not come from the allocator that was chosen for it:
+    /// another allocator is registered, or the feature `override-malloc` has put jemalloc behind the
+    /// system allocator's `malloc`.
     Artifact(Choice),
-    /// Memory that the standard library allocates in its own compiled code comes from another allocator, because it is
-    /// shared (`-C prefer-dynamic`, or a dependency of crate type dylib). The program will abort when one side frees the
-    /// other's memory.
+    /// Memory that the standard library allocates in its own compiled code comes from another
+    /// allocator, because it is shared (`-C prefer-dynamic`, or a dependency of crate type dylib).
+    /// The program will abort when one side frees the other's memory.
     Std(Choice),
+    /// A sanitizer's runtime is in the process, and does not see the memory of this allocator.
+    Sanitizer(Choice),
 }
 
 impl fmt::Display for SelfCheckError {
@@ -25,14 +30,21 @@ impl fmt::Display for SelfCheckError {
         match self {
             SelfCheckError::Artifact(choice) => write!(
                 f,
-                "the chosen allocator is {choice}, but memory allocated here does not belong to it: another allocator \
-                 is registered, or override-malloc put jemalloc behind malloc"
+                "the chosen allocator is {choice}, but memory allocated here does not come from \
+                 it: another allocator is registered, or override-malloc put jemalloc behind malloc"
             ),
             SelfCheckError::Std(choice) => write!(
                 f,
-                "the chosen allocator is {choice}, but memory allocated inside the standard library does not belong to \
-                 it: std is shared, through -C prefer-dynamic or a dylib dependency, and freeing across will abort; \
-                 link std statically, choose the system allocator, or turn on override-malloc"
+                "the chosen allocator is {choice}, but memory allocated inside the standard \
+                 library does not come from it: std is shared, through -C prefer-dynamic or a \
+                 dylib dependency, and freeing across will abort; link std statically, choose the \
+                 system allocator, or turn on override-malloc"
+            ),
+            SelfCheckError::Sanitizer(choice) => write!(
+                f,
+                "the chosen allocator is {choice}, but a sanitizer is on, which sees only the \
+                 system allocator's memory: build with --cfg alloc_switch=\"system\" in RUSTFLAGS, \
+                 or put -Zsanitizer there, where this crate sees it"
             ),
         }
     }
@@ -40,43 +52,77 @@ impl fmt::Display for SelfCheckError {
 
 impl std::error::Error for SelfCheckError {}
 
-impl<const JEMALLOC: bool, const REASON: u8> Switch<JEMALLOC, REASON>
-where
-    Selector<JEMALLOC>: Select,
-{
-    /// Asks the running process, not the constants, whether the choice holds: does memory that this artifact has just
-    /// allocated, and memory that the standard library has just allocated in its own compiled code, belong to the chosen
-    /// allocator?
-    ///
-    /// On jemalloc it asks `arenas.lookup`. On the system allocator it asks libc (`malloc_usable_size`, on Apple
-    /// `malloc_size`) where there is such a function, and jemalloc only where `override-malloc` has linked it as `malloc`;
-    /// a System artifact that calls this carries no jemalloc.
-    ///
-    /// It allocates twice, so call it in `main` or in a test, not in an allocator.
-    ///
-    /// # Errors
-    ///
-    /// [`SelfCheckError`] says which of the two does not hold, and what to do. In the second case a few bytes leak.
-    pub fn self_check(&self) -> Result<(), SelfCheckError> {
-        let layout = Layout::new::<[usize; 8]>();
-        // SAFETY: the layout has a size.
-        let ours = unsafe { alloc(layout) };
-        if ours.is_null() {
-            std::alloc::handle_alloc_error(layout);
-        }
-        let artifact = <Selector<JEMALLOC> as Select>::Backend::owns(ours);
-        // SAFETY: allocated above with this layout.
-        unsafe { dealloc(ours, layout) };
-        if !artifact {
-            return Err(SelfCheckError::Artifact(self.choice()));
-        }
-
-        // `fmt::format` is neither generic nor inlined: it allocates in liballoc's object code, wherever that is linked.
-        let theirs: String = std::fmt::format(format_args!("{:p} {}", self, self.choice()));
-        if !<Selector<JEMALLOC> as Select>::Backend::owns(theirs.as_ptr()) {
-            core::mem::forget(theirs); // to free it is what aborts
-            return Err(SelfCheckError::Std(self.choice()));
-        }
-        Ok(())
+/// jemalloc counts what each thread allocates, exactly.
+#[cfg(alloc_switch_jemalloc)]
+#[inline]
+pub(crate) fn with_jemalloc(choice: Choice) -> Result<(), SelfCheckError> {
+    if !choice.is_jemalloc() {
+        // `malloc` is jemalloc's, and that is what was not chosen.
+        return Err(SelfCheckError::Artifact(choice));
     }
+    if system::has_sanitizer() {
+        return Err(SelfCheckError::Sanitizer(choice));
+    }
+    let allocated = || jemalloc::thread_stats().map(|stats| stats.allocated);
+    let counts = |before: Option<u64>, bytes: usize| match (before, allocated()) {
+        (Some(before), Some(after)) => after.wrapping_sub(before) >= bytes as u64,
+        _ => true, // nobody to ask
+    };
+
+    let before = allocated();
+    let ours = with_block(64, || counts(before, 64));
+    if ours == Some(false) {
+        return Err(SelfCheckError::Artifact(choice));
+    }
+
+    // The part of `fmt::format` that allocates is in std's own object code, wherever that is linked.
+    let before = allocated();
+    let theirs = std::fmt::format(black_box(format_args!("{choice} {:p}", &before)));
+    if !counts(before, theirs.len()) {
+        std::mem::forget(theirs); // to free it is what aborts
+        return Err(SelfCheckError::Std(choice));
+    }
+    Ok(())
+}
+
+/// The C library counts for the whole process, if at all: other threads allocate and free in the
+/// meantime. So the block is large, there are several, and one that was counted is enough.
+#[cfg(not(alloc_switch_malloc))]
+#[inline]
+pub(crate) fn with_system(choice: Choice) -> Result<(), SelfCheckError> {
+    const BYTES: [usize; 3] = [64 << 20, 1 << 20, 64 << 10];
+    let mut answers = BYTES.into_iter().flat_map(|bytes| [bytes; 4]).filter_map(|bytes| {
+        let before = system::allocated()?;
+        let after = with_block(bytes, system::allocated)??;
+        Some(after.wrapping_sub(before) as isize >= bytes as isize)
+    });
+    match answers.next() {
+        None | Some(true) => Ok(()),
+        Some(false) if answers.any(|counted| counted) => Ok(()),
+        Some(false) => Err(SelfCheckError::Artifact(choice)),
+    }
+}
+
+#[inline]
+pub(crate) fn with_fallback(choice: Choice) -> Result<(), SelfCheckError> {
+    match system::has_sanitizer() {
+        true => Err(SelfCheckError::Sanitizer(choice)),
+        false => Ok(()),
+    }
+}
+
+/// What `ask` answers while there is a block of this size from the global allocator; `None` if it
+/// gives none.
+#[inline]
+fn with_block<T>(bytes: usize, ask: impl FnOnce() -> T) -> Option<T> {
+    let layout = Layout::array::<u8>(bytes).expect("less than a usize can hold");
+    // SAFETY: the layout has a size.
+    let block = black_box(unsafe { alloc(layout) });
+    if block.is_null() {
+        return None;
+    }
+    let answer = ask();
+    // SAFETY: allocated above with this layout.
+    unsafe { dealloc(block, layout) };
+    Some(answer)
 }

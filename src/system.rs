@@ -1,138 +1,111 @@
-//! What the handle does on the system allocator.
+//! The C library, by platform. What it cannot do, it is not asked: `Handle` has those answers.
 
-use core::alloc::Layout;
-use std::alloc::System;
+use std::alloc::Layout;
+use std::fmt;
+use std::hint::black_box;
+use std::ptr::NonNull;
 
-use crate::switch::Backend;
-use crate::{Error, InPlaceAlloc, Stats};
+use crate::handle::{Error, ReportForm, Stats};
 
-// SAFETY: where `libc::usable_size` answers, `System` is `malloc` and `posix_memalign`, whose blocks may be used up to that
-// size; it frees them without a look at their size, and a reallocation copies no less than the layout says. Elsewhere
-// nothing is resized.
-unsafe impl InPlaceAlloc for System {
-    #[inline]
-    unsafe fn usable_size(&self, ptr: *mut u8, layout: Layout) -> usize {
-        // SAFETY: the caller's promise.
-        unsafe { libc::usable_size(ptr) }.map_or(layout.size(), |size| size.max(layout.size()))
-    }
-
-    #[inline]
-    unsafe fn reallocate_inplace(&self, ptr: *mut u8, layout: Layout, _new_size: usize) -> usize {
-        // SAFETY: the caller's promise.
-        unsafe { self.usable_size(ptr, layout) }
-    }
+/// See [`InPlaceAlloc`](crate::InPlaceAlloc).
+///
+/// # Safety
+///
+/// `ptr` is a block of `System`'s with this layout.
+#[inline]
+pub(crate) unsafe fn usable_size(ptr: *mut u8, layout: Layout) -> usize {
+    // SAFETY: the caller's promise. `System` takes its blocks from `malloc` and its kin here.
+    unsafe { platform::usable_size(ptr) }.map_or(layout.size(), |size| size.max(layout.size()))
 }
 
-impl Backend for System {
-    #[inline]
-    fn owns(ptr: *const u8) -> bool {
-        // Linked as `malloc`, jemalloc is what the system allocator calls.
-        #[cfg(all(
-            alloc_switch_jemalloc,
-            any(feature = "override-malloc", alloc_switch_unprefixed)
-        ))]
-        if crate::jemalloc::owns(ptr) {
-            return false;
-        }
-        // SAFETY: the registered allocator of an artifact that has this backend is `System`, which is `malloc`.
-        unsafe { libc::usable_size(ptr) }.map_or(true, |size| size > 0)
-    }
-
-    #[inline]
-    fn stats() -> Option<Stats> {
-        #[cfg(all(alloc_switch_jemalloc, alloc_switch_unprefixed))]
-        return crate::jemalloc::stats();
-        #[cfg(not(all(alloc_switch_jemalloc, alloc_switch_unprefixed)))]
-        libc::stats()
-    }
-
-    #[inline]
-    fn purge() -> Result<(), Error> {
-        #[cfg(all(alloc_switch_jemalloc, alloc_switch_unprefixed))]
-        return crate::jemalloc::purge();
-        #[cfg(not(all(alloc_switch_jemalloc, alloc_switch_unprefixed)))]
-        libc::purge()
-    }
+/// See [`InPlaceAlloc`](crate::InPlaceAlloc). `free` does not look at a block's size, and `realloc`
+/// copies the whole of what is usable.
+///
+/// # Safety
+///
+/// `ptr` is a block of `System`'s with this layout.
+#[inline]
+pub(crate) unsafe fn reallocate_inplace(
+    ptr: *mut u8,
+    layout: Layout,
+    new_size: usize,
+) -> Option<NonNull<u8>> {
+    // SAFETY: the caller's promise.
+    let room = unsafe { usable_size(ptr, layout) };
+    // The compiler has seen the size in the call of `malloc`, and must not connect the two.
+    NonNull::new(black_box(ptr)).filter(|_| (layout.size()..=room).contains(&new_size))
 }
 
-/// The functions of the C library, by platform. Each module has the same three; the safety of the first is that `ptr` came
-/// from `System` and has not been freed, and its answer is `None` where there is no way to say.
-#[allow(dead_code)] // on jemalloc as `malloc`
-mod libc {
-    use crate::{Error, Stats};
+/// How many bytes the C library has handed out to the whole process.
+#[inline]
+pub(crate) fn allocated() -> Option<usize> {
+    stats()?.allocated
+}
 
-    cfg_if::cfg_if! {
-        // Miri has none of these functions.
-        if #[cfg(all(any(target_os = "linux", target_os = "android", target_os = "freebsd"), not(miri)))] {
-            // https://man7.org/linux/man-pages/man3/malloc_usable_size.3.html, FreeBSD malloc_usable_size(3). glibc's page
-            // advises against the use of the bytes beyond what was asked for, because a compiler that knows the size may
-            // fortify calls with it; from Rust it knows none, and glibc's `realloc` copies the whole usable size.
-            extern "C" {
-                fn malloc_usable_size(ptr: *const u8) -> usize;
-            }
+#[inline]
+pub(crate) fn stats() -> Option<Stats> {
+    platform::stats()
+}
+
+#[inline]
+pub(crate) fn report(out: &mut dyn fmt::Write, form: ReportForm) -> Result<(), Error> {
+    platform::report(out, form)
+}
+
+#[inline]
+pub(crate) fn purge() -> Result<(), Error> {
+    platform::purge()
+}
+
+/// Whether the runtime of a sanitizer is in the process. Each exports its initialisation.
+#[inline]
+pub(crate) fn has_sanitizer() -> bool {
+    #[cfg(all(unix, not(miri)))]
+    {
+        [c"__asan_init", c"__hwasan_init", c"__lsan_init", c"__msan_init", c"__tsan_init"]
+            .into_iter()
+            // SAFETY: the name is a C string, and the answer is only compared.
+            .any(|name| !unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) }.is_null())
+    }
+    #[cfg(not(all(unix, not(miri))))]
+    false
+}
+
+cfg_if::cfg_if! {
+    // Miri has none of these functions.
+    if #[cfg(all(target_os = "linux", target_env = "gnu", not(miri)))] {
+        /// glibc
+        mod platform {
+            use super::*;
 
             #[inline]
-            pub unsafe fn usable_size(ptr: *const u8) -> Option<usize> {
+            pub unsafe fn usable_size(ptr: *mut u8) -> Option<usize> {
                 // SAFETY: the caller's promise.
-                Some(unsafe { malloc_usable_size(ptr) })
-            }
-        } else if #[cfg(all(target_vendor = "apple", not(miri)))] {
-            // malloc_size(3); zero for memory that belongs to no zone.
-            extern "C" {
-                fn malloc_size(ptr: *const u8) -> usize;
+                Some(unsafe { libc::malloc_usable_size(ptr.cast()) })
             }
 
             #[inline]
-            pub unsafe fn usable_size(ptr: *const u8) -> Option<usize> {
-                // SAFETY: the function takes any pointer.
-                Some(unsafe { malloc_size(ptr) })
-            }
-        } else {
-            // Windows has `HeapSize`, but `System` moves over-aligned blocks within theirs; the others have nothing.
-            #[inline]
-            pub unsafe fn usable_size(_ptr: *const u8) -> Option<usize> {
-                None
-            }
-        }
-    }
-
-    cfg_if::cfg_if! {
-        if #[cfg(all(target_os = "linux", target_env = "gnu", not(miri)))] {
-            use core::ffi::{c_char, c_int, c_void};
-            use core::{mem, ptr};
-
-            // https://man7.org/linux/man-pages/man3/mallinfo.3.html
-            #[repr(C)]
-            struct Mallinfo2 {
-                arena: usize,
-                ordblks: usize,
-                smblks: usize,
-                hblks: usize,
-                hblkhd: usize,
-                usmblks: usize,
-                fsmblks: usize,
-                uordblks: usize,
-                fordblks: usize,
-                keepcost: usize,
-            }
-
-            extern "C" {
-                fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
-                fn malloc_trim(pad: usize) -> c_int;
-            }
-
-            #[inline]
-            pub fn stats() -> Option<Stats> {
-                // Rust programs start on glibc 2.17 and the function came with 2.33: asked for by name, not linked.
-                // SAFETY: the null handle is `RTLD_DEFAULT`.
-                let mallinfo2 = unsafe { dlsym(ptr::null_mut(), c"mallinfo2".as_ptr()) };
+            fn mallinfo2() -> Option<libc::mallinfo2> {
+                // Rust programs start on glibc 2.17 and the function came with 2.33: it is asked
+                // for by name, not linked.
+                // SAFETY: the name is a C string.
+                let mallinfo2 = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"mallinfo2".as_ptr()) };
                 if mallinfo2.is_null() {
                     return None;
                 }
                 // SAFETY: this is its signature.
-                let mallinfo2: unsafe extern "C" fn() -> Mallinfo2 = unsafe { mem::transmute(mallinfo2) };
+                let mallinfo2 = unsafe {
+                    std::mem::transmute::<*mut libc::c_void, unsafe extern "C" fn() -> libc::mallinfo2>(
+                        mallinfo2,
+                    )
+                };
                 // SAFETY: it takes nothing and locks what it reads.
-                let info = unsafe { mallinfo2() };
+                Some(unsafe { mallinfo2() })
+            }
+
+            #[inline]
+            pub fn stats() -> Option<Stats> {
+                let info = mallinfo2()?;
                 Some(Stats {
                     allocated: Some(info.uordblks + info.hblkhd),
                     mapped: Some(info.arena + info.hblkhd),
@@ -140,36 +113,77 @@ mod libc {
                 })
             }
 
+            pub fn report(out: &mut dyn fmt::Write, form: ReportForm) -> Result<(), Error> {
+                let text = match form {
+                    ReportForm::Text => malloc_info()?,
+                    ReportForm::Json => {
+                        let info = mallinfo2().ok_or(Error::Unsupported)?;
+                        format!(
+                            "{{\"mallinfo2\":{{\"arena\":{},\"ordblks\":{},\"smblks\":{},\
+                             \"hblks\":{},\"hblkhd\":{},\"fsmblks\":{},\"uordblks\":{},\
+                             \"fordblks\":{},\"keepcost\":{}}}}}\n",
+                            info.arena, info.ordblks, info.smblks, info.hblks, info.hblkhd,
+                            info.fsmblks, info.uordblks, info.fordblks, info.keepcost,
+                        )
+                    }
+                };
+                out.write_str(&text).map_err(|_| Error::Io(std::io::ErrorKind::Other))
+            }
+
+            /// What `malloc_info` writes, by way of a stream in memory.
+            fn malloc_info() -> Result<String, Error> {
+                let (mut text, mut len) = (std::ptr::null_mut(), 0);
+                let failed = || Error::Io(std::io::Error::last_os_error().kind());
+                // SAFETY: both variables outlive the stream; once it is closed they tell of a buffer
+                // of that length, which is freed as the manual asks.
+                unsafe {
+                    let stream = libc::open_memstream(&mut text, &mut len);
+                    if stream.is_null() {
+                        return Err(failed());
+                    }
+                    let written = libc::malloc_info(0, stream);
+                    let closed = libc::fclose(stream);
+                    let report = match (written, closed) {
+                        (0, 0) => {
+                            let bytes = std::slice::from_raw_parts(text.cast::<u8>(), len);
+                            Ok(String::from_utf8_lossy(bytes).into_owned())
+                        }
+                        _ => Err(failed()),
+                    };
+                    libc::free(text.cast());
+                    report
+                }
+            }
+
             #[inline]
             pub fn purge() -> Result<(), Error> {
-                // SAFETY: the function may be called at any time. It answers 0 if there was nothing to give back.
-                let _ = unsafe { malloc_trim(0) };
+                // SAFETY: the function may be called at any time. It answers 0 if there was nothing
+                // to give back.
+                let _ = unsafe { libc::malloc_trim(0) };
                 Ok(())
             }
-        } else if #[cfg(all(target_vendor = "apple", not(miri)))] {
-            use core::ffi::{c_uint, c_void};
-            use core::ptr;
-
-            // malloc/malloc.h; a null zone stands for all of them.
-            #[repr(C)]
-            #[derive(Default)]
-            struct MallocStatistics {
-                blocks_in_use: c_uint,
-                size_in_use: usize,
-                max_size_in_use: usize,
-                size_allocated: usize,
-            }
+        }
+    } else if #[cfg(all(target_vendor = "apple", not(miri)))] {
+        mod platform {
+            use super::*;
 
             extern "C" {
-                fn malloc_zone_statistics(zone: *mut c_void, stats: *mut MallocStatistics);
-                fn malloc_zone_pressure_relief(zone: *mut c_void, goal: usize) -> usize;
+                // malloc/malloc.h; not in libc.
+                fn malloc_zone_pressure_relief(zone: *mut libc::malloc_zone_t, goal: usize) -> usize;
+            }
+
+            #[inline]
+            pub unsafe fn usable_size(ptr: *mut u8) -> Option<usize> {
+                // SAFETY: the caller's promise.
+                Some(unsafe { libc::malloc_size(ptr.cast()) })
             }
 
             #[inline]
             pub fn stats() -> Option<Stats> {
-                let mut statistics = MallocStatistics::default();
-                // SAFETY: the function fills the struct.
-                unsafe { malloc_zone_statistics(ptr::null_mut(), &mut statistics) };
+                // SAFETY: all its fields are numbers.
+                let mut statistics: libc::malloc_statistics_t = unsafe { std::mem::zeroed() };
+                // SAFETY: the function fills the struct; a null zone stands for all of them.
+                unsafe { libc::malloc_zone_statistics(std::ptr::null_mut(), &mut statistics) };
                 Some(Stats {
                     allocated: Some(statistics.size_in_use),
                     mapped: Some(statistics.size_allocated),
@@ -178,20 +192,61 @@ mod libc {
             }
 
             #[inline]
+            pub fn report(_out: &mut dyn fmt::Write, _form: ReportForm) -> Result<(), Error> {
+                Err(Error::Unsupported)
+            }
+
+            #[inline]
             pub fn purge() -> Result<(), Error> {
                 // SAFETY: the function may be called at any time. The goal 0 is as much as possible.
-                let _ = unsafe { malloc_zone_pressure_relief(ptr::null_mut(), 0) };
+                let _ = unsafe { malloc_zone_pressure_relief(std::ptr::null_mut(), 0) };
                 Ok(())
             }
-        } else {
+        }
+    } else {
+        mod platform {
+            use super::*;
+
+            #[cfg(all(
+                any(target_os = "linux", target_os = "android", target_os = "freebsd"),
+                not(miri)
+            ))]
+            #[inline]
+            pub unsafe fn usable_size(ptr: *mut u8) -> Option<usize> {
+                #[cfg(not(target_os = "freebsd"))]
+                use libc::malloc_usable_size;
+                #[cfg(target_os = "freebsd")] // not in libc
+                extern "C" {
+                    fn malloc_usable_size(ptr: *mut libc::c_void) -> usize;
+                }
+                // SAFETY: the caller's promise.
+                Some(unsafe { malloc_usable_size(ptr.cast()) })
+            }
+
+            /// Windows has `HeapSize`, but `System` moves over-aligned blocks within theirs; the
+            /// others have nothing.
+            #[cfg(not(all(
+                any(target_os = "linux", target_os = "android", target_os = "freebsd"),
+                not(miri)
+            )))]
+            #[inline]
+            pub unsafe fn usable_size(_ptr: *mut u8) -> Option<usize> {
+                None
+            }
+
             #[inline]
             pub fn stats() -> Option<Stats> {
                 None
             }
 
             #[inline]
+            pub fn report(_out: &mut dyn fmt::Write, _form: ReportForm) -> Result<(), Error> {
+                Err(Error::Unsupported)
+            }
+
+            #[inline]
             pub fn purge() -> Result<(), Error> {
-                Err(Error::System)
+                Err(Error::Unsupported)
             }
         }
     }

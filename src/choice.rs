@@ -7,6 +7,7 @@ use std::hash::{Hash, Hasher};
 use crate::rule::{decide, falls_back, Allocator, Argument, Artifact, Caller, Reason};
 
 /// What `build.rs` has found out.
+#[allow(missing_docs)]
 mod facts {
     #[allow(unused_imports)] // unless there is a veto
     use crate::rule::Reason;

@@ -91,6 +91,16 @@ pub const BENCHMARKING: &str = if cfg!(any(target_vendor = "apple", target_env =
     "dirty_decay_ms:-1,muzzy_decay_ms:-1,background_thread:false"
 };
 
+/// The environment variable with which whoever starts a program overrules its `conf`, as the linked
+/// jemalloc has it. `None` in a build without jemalloc.
+pub const ENVIRONMENT: Option<&str> = if cfg!(not(alloc_switch_jemalloc)) {
+    None
+} else if cfg!(all(alloc_switch_malloc, not(target_vendor = "apple"))) {
+    Some("MALLOC_CONF")
+} else {
+    Some("_RJEM_MALLOC_CONF")
+};
+
 /// A default, for where `conf` wants an option and there is none to set.
 const NOTHING: &str = "stats_print:false";
 

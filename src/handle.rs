@@ -4,6 +4,7 @@ use std::path::Path;
 use std::{fmt, io};
 
 use crate::choice::Choice;
+use crate::conf::ENVIRONMENT;
 use crate::self_check::SelfCheckError;
 
 /// An allocator in use, without its type: what a metrics or administration crate in the middle of a
@@ -314,7 +315,7 @@ impl fmt::Display for Error {
                 f,
                 "the program was started without it: write `conf = \"{option}\"` in \
                  `global_allocator!`, or start it with {}={option} in the environment",
-                crate::conf::ENVIRONMENT
+                ENVIRONMENT.unwrap_or("MALLOC_CONF")
             ),
             Error::Path => f.write_str("the path has a NUL in it or is longer than 4095 bytes"),
             Error::UnknownControl => f.write_str("jemalloc has no control of this name"),

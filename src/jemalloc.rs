@@ -7,7 +7,7 @@
 use std::alloc::Layout;
 use std::any::Any;
 use std::cell::Cell;
-use std::ffi::{c_char, c_int, c_void, CStr, CString};
+use std::ffi::{c_char, c_int, c_uint, c_void, CStr, CString};
 use std::fs::File;
 use std::hint::black_box;
 use std::io::{self, Seek};
@@ -19,6 +19,7 @@ use std::{env, fmt, fs, process, ptr};
 
 use tikv_jemalloc_sys as ffi;
 
+use crate::conf::{CType, Key, KEYS};
 use crate::handle::{Error, Options, ReportForm, Stats, ThreadStats};
 
 /// See [`InPlaceAlloc`](crate::InPlaceAlloc).
@@ -100,9 +101,51 @@ pub(crate) fn thread_stats() -> Option<ThreadStats> {
     }
 }
 
+/// `opt.*`
 #[inline]
 pub(crate) fn options() -> Option<Options> {
-    None
+    let known = KEYS.iter().filter(|key| key.readable);
+    Some(Options(known.filter_map(|key| Some((key.name, option(key)?))).collect()))
+}
+
+/// The value of an option, spelled as `conf` spells it. `None` if this jemalloc does not have it.
+#[inline]
+fn option(key: &Key) -> Option<String> {
+    /// # Safety
+    ///
+    /// `T` is the control's type.
+    #[inline]
+    unsafe fn number<T: ToString>(name: &CStr) -> Option<String> {
+        // SAFETY: the caller's promise.
+        unsafe { read::<T>(name) }.ok().map(|value| value.to_string())
+    }
+
+    let name = key.opt();
+    let name = CStr::from_bytes_until_nul(&name).ok()?;
+    // SAFETY: the table has each control's type. A text is a C string that stays, or null.
+    unsafe {
+        match key.c_type() {
+            CType::Bool => number::<bool>(name),
+            CType::Unsigned => number::<c_uint>(name),
+            CType::Size => number::<usize>(name),
+            CType::SignedSize => number::<isize>(name),
+            CType::U64 => number::<u64>(name),
+            CType::I64 => number::<i64>(name),
+            CType::Fixed => {
+                read::<u32>(name).ok().map(|value| (f64::from(value) / 65536.0).to_string())
+            }
+            CType::Text => text(read(name).ok()?),
+        }
+    }
+}
+
+/// # Safety
+///
+/// `text` is null or a C string.
+#[inline]
+unsafe fn text(text: *const c_char) -> Option<String> {
+    // SAFETY: the caller's promise.
+    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
 }
 
 /// `malloc_stats_print`

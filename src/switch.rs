@@ -4,7 +4,7 @@ use std::alloc::{GlobalAlloc, Layout};
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
-use std::mem::{size_of, MaybeUninit};
+use std::mem::{size_of, zeroed};
 use std::path::Path;
 use std::ptr::NonNull;
 
@@ -92,7 +92,7 @@ impl<const ALLOCATOR: u8, const REASON: u8, F> Seated for Seat<ALLOCATOR, REASON
         // SAFETY: only `witness` hands out this parameter, to a caller that has a constant
         // expression for such a value. One without size has no bits, so each evaluation of that
         // expression, of which safe code may have as many as it likes, gives this value again.
-        seat(unsafe { MaybeUninit::<F>::uninit().assume_init() })
+        seat(unsafe { zeroed::<F>() })
     };
 }
 

@@ -284,10 +284,11 @@ impl Target<'_> {
             // A renamed vendor (openwrt, unikraft) has kernels of its own.
             "linux" if self.vendor == "unknown" && !matches!(self.abi, "ilp32" | "x32") => {
                 match (self.env, self.arch, self.endian) {
-                    // Run here, docs/targets.md: x86_64, i686, i586, aarch64, armv7, thumbv7neon,
-                    // arm, riscv64gc, s390x. The other triples of these architectures are the same
-                    // code in another variant, and not run.
-                    ("gnu", "x86" | "x86_64" | "arm" | "aarch64" | "riscv64", "little")
+                    // Run here, docs/targets.md: x86_64, i686, i586, aarch64, riscv64gc, s390x. The
+                    // other triples of these architectures are the same code in another variant,
+                    // and not run. Not 32-bit Arm: cross-built for 4 KiB pages it aborts on arm64
+                    // kernels with larger ones, such as the default one of the Raspberry Pi 5.
+                    ("gnu", "x86" | "x86_64" | "aarch64" | "riscv64", "little")
                     | ("gnu", "s390x", _) => true,
                     // Run here: x86_64, aarch64. s390x is not. On the others a static program does
                     // not link: they need `__ffsdi2`, which is in libgcc alone.
@@ -314,7 +315,7 @@ impl Target<'_> {
     pub fn lg_page(&self, before_5_3_1: bool) -> Option<u8> {
         let known = ["aarch64-unknown-linux-", "aarch64-linux-android", "aarch64-apple-darwin"];
         match self.arch {
-            "powerpc" | "powerpc64" | "loongarch64" => Some(16),
+            "powerpc" | "powerpc64" | "loongarch64" | "arm" => Some(16),
             arch if arch.starts_with("mips") => Some(16),
             arch if arch.starts_with("sparc") => Some(13),
             "aarch64" if !before_5_3_1 && known.iter().any(|k| self.triple.starts_with(k)) => None,

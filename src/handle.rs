@@ -194,6 +194,93 @@ pub trait Handle: Sync {
         let _ = out;
         Err(Error::Unsupported)
     }
+
+    /// Reads any of jemalloc's [controls](https://jemalloc.net/jemalloc.3.html#mallctl_namespace) by
+    /// its name, such as `opt.narenas` as a `u32`. Some make something when they are read, such as
+    /// `arenas.create`. jemalloc: `mallctl`.
+    ///
+    /// ```
+    /// # alloc_switch::global_allocator!(static ALLOCATOR);
+    /// match ALLOCATOR.read_control::<u32>("arenas.narenas") {
+    ///     Ok(arenas) => println!("{arenas} arenas"),
+    ///     Err(error) => println!("{error}"),
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] on other allocators; [`Error::UnknownControl`]; [`Error::WrongType`];
+    /// [`Error::Jemalloc`] with what jemalloc says.
+    fn read_control<T: ControlValue>(&self, name: &str) -> Result<T, Error>
+    where
+        Self: Sized,
+    {
+        let _ = name;
+        Err(Error::Unsupported)
+    }
+
+    /// Writes a control that is safe to write whatever the value, such as `arenas.dirty_decay_ms` as
+    /// an `isize`. jemalloc: `mallctl`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read_control`](Self::read_control), and [`Error::UnsafeControl`] for the others.
+    fn write_control<T: ControlValue>(&self, name: &str, value: T) -> Result<(), Error>
+    where
+        Self: Sized,
+    {
+        let _ = (name, value);
+        Err(Error::Unsupported)
+    }
+
+    /// Calls a control that has no value and is safe to call, such as `arena.0.purge`. jemalloc:
+    /// `mallctl`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`write_control`](Self::write_control).
+    fn call_control(&self, name: &str) -> Result<(), Error>
+    where
+        Self: Sized,
+    {
+        let _ = name;
+        Err(Error::Unsupported)
+    }
+
+    /// Writes any control. jemalloc: `mallctl`.
+    ///
+    /// # Safety
+    ///
+    /// What jemalloc's manual asks of whoever writes this control holds.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read_control`](Self::read_control).
+    unsafe fn write_any_control<T: ControlValue>(&self, name: &str, value: T) -> Result<(), Error>
+    where
+        Self: Sized,
+    {
+        let _ = (name, value);
+        Err(Error::Unsupported)
+    }
+
+    /// Calls any control that has no value. jemalloc: `mallctl`.
+    ///
+    /// # Safety
+    ///
+    /// What jemalloc's manual asks of whoever calls this control holds: after `arena.<i>.reset`,
+    /// say, no block of that arena is used.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read_control`](Self::read_control).
+    unsafe fn call_any_control(&self, name: &str) -> Result<(), Error>
+    where
+        Self: Sized,
+    {
+        let _ = name;
+        Err(Error::Unsupported)
+    }
 }
 
 /// What the allocator holds for the whole process, in bytes; see [`Handle::stats`].
@@ -272,6 +359,83 @@ pub enum ReportForm {
     Json,
 }
 
+/// A type that jemalloc's controls have: `bool`, `u32` (`unsigned`, `uint32_t`), `u64`, `i64`,
+/// `usize` (`size_t`), `isize` (`ssize_t`), and `String` for a C string, which is copied.
+pub trait ControlValue: control::Value {}
+
+impl<T: control::Value> ControlValue for T {}
+
+pub(crate) mod control {
+    use std::ffi::{c_char, CStr, CString};
+
+    use super::Error;
+    use crate::conf::CType;
+
+    /// Seals [`ControlValue`](super::ControlValue), so that each size and each bit pattern is known.
+    pub trait Value: Sized {
+        const TYPE: CType;
+        /// What jemalloc reads and writes.
+        type Raw: Copy;
+
+        /// # Safety
+        ///
+        /// A text is null or a C string.
+        unsafe fn from_raw(raw: Self::Raw) -> Self;
+
+        fn with_raw<R>(self, write: impl FnOnce(Self::Raw) -> R) -> Result<R, Error>;
+    }
+
+    macro_rules! numbers {
+        ($($type:ty: $c_type:ident,)*) => {
+            $(
+                impl Value for $type {
+                    const TYPE: CType = CType::$c_type;
+                    type Raw = Self;
+
+                    #[inline]
+                    unsafe fn from_raw(raw: Self) -> Self {
+                        raw
+                    }
+
+                    #[inline]
+                    fn with_raw<R>(self, write: impl FnOnce(Self) -> R) -> Result<R, Error> {
+                        Ok(write(self))
+                    }
+                }
+            )*
+        };
+    }
+
+    numbers! {
+        bool: Bool,
+        u32: Unsigned,
+        usize: Size,
+        isize: SignedSize,
+        u64: U64,
+        i64: I64,
+    }
+
+    impl Value for String {
+        const TYPE: CType = CType::Text;
+        type Raw = *const c_char;
+
+        #[inline]
+        unsafe fn from_raw(raw: *const c_char) -> Self {
+            if raw.is_null() {
+                return String::new();
+            }
+            // SAFETY: the caller's promise.
+            unsafe { CStr::from_ptr(raw) }.to_string_lossy().into_owned()
+        }
+
+        #[inline]
+        fn with_raw<R>(self, write: impl FnOnce(*const c_char) -> R) -> Result<R, Error> {
+            let text = CString::new(self).map_err(|_| Error::WrongType)?;
+            Ok(write(text.as_ptr()))
+        }
+    }
+}
+
 /// Why a request was not met. `Display` says what to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -323,8 +487,8 @@ impl fmt::Display for Error {
                 f.write_str("the control has a value of another type, or it has none")
             }
             Error::UnsafeControl => f.write_str(
-                "no safe function writes this control: it takes a pointer, or memory in use with \
-                 it; see `write_unchecked`",
+                "only `write_any_control` and `call_any_control`, which are unsafe, reach this \
+                 control: it may take a pointer, or memory that is in use",
             ),
             Error::Io(kind) => kind.fmt(f),
             Error::Jemalloc(errno) => write!(f, "jemalloc refused with error number {errno}"),

@@ -20,7 +20,8 @@ use std::{env, fmt, fs, process, ptr};
 use tikv_jemalloc_sys as ffi;
 
 use crate::conf::{CType, Key, KEYS};
-use crate::handle::{Error, Options, ReportForm, Stats, ThreadStats};
+use crate::handle::control::Value;
+use crate::handle::{ControlValue, Error, Options, ReportForm, Stats, ThreadStats};
 
 /// See [`InPlaceAlloc`](crate::InPlaceAlloc).
 ///
@@ -134,18 +135,9 @@ fn option(key: &Key) -> Option<String> {
             CType::Fixed => {
                 read::<u32>(name).ok().map(|value| (f64::from(value) / 65536.0).to_string())
             }
-            CType::Text => text(read(name).ok()?),
+            CType::Text => Some(String::from_raw(read(name).ok()?)),
         }
     }
-}
-
-/// # Safety
-///
-/// `text` is null or a C string.
-#[inline]
-unsafe fn text(text: *const c_char) -> Option<String> {
-    // SAFETY: the caller's promise.
-    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
 }
 
 /// `malloc_stats_print`
@@ -324,6 +316,130 @@ fn profiling_is_on() -> Result<(), Error> {
     }
 }
 
+/// The controls that safe code may write, with their types; `*` stands for an arena's number. The
+/// others take a pointer, or memory that is in use.
+const WRITABLE: &[(&str, CType)] = &[
+    ("epoch", CType::U64),
+    ("background_thread", CType::Bool),
+    ("max_background_threads", CType::Size),
+    ("thread.arena", CType::Unsigned),
+    ("thread.tcache.enabled", CType::Bool),
+    ("thread.prof.active", CType::Bool),
+    ("thread.prof.name", CType::Text),
+    ("prof.active", CType::Bool),
+    ("prof.thread_active_init", CType::Bool),
+    ("prof.gdump", CType::Bool),
+    ("prof.reset", CType::Size),
+    ("arenas.dirty_decay_ms", CType::SignedSize),
+    ("arenas.muzzy_decay_ms", CType::SignedSize),
+    ("arena.*.dirty_decay_ms", CType::SignedSize),
+    ("arena.*.muzzy_decay_ms", CType::SignedSize),
+    ("arena.*.oversize_threshold", CType::Size),
+    ("arena.*.retain_grow_limit", CType::Size),
+];
+
+/// The controls that safe code may call.
+const CALLABLE: &[&str] = &[
+    "thread.tcache.flush",
+    "thread.idle",
+    "thread.peak.reset",
+    "prof.reset",
+    "stats.mutexes.reset",
+    "arena.*.decay",
+    "arena.*.purge",
+];
+
+/// The controls that are a C string, beside options.
+const TEXTS: &[&str] = &["version", "config.malloc_conf", "thread.prof.name"];
+
+/// Whether the control `name` is the one that the pattern means. The numbers from
+/// `MALLOCX_ARENA_LIMIT` on, which stand for no single arena, are none.
+#[inline]
+fn is_control(pattern: &str, name: &str) -> bool {
+    let mut parts = name.split('.');
+    pattern.split('.').all(|part| match parts.next() {
+        Some(number) if part == "*" => number.parse::<u16>().is_ok_and(|number| number < 4095),
+        name => name == Some(part),
+    }) && parts.next().is_none()
+}
+
+/// Reads any control by its name.
+#[inline]
+pub(crate) fn read_control<T: ControlValue>(name: &str) -> Result<T, Error> {
+    let is_text = TEXTS.contains(&name)
+        || name.strip_prefix("opt.").is_some_and(|name| {
+            KEYS.iter().any(|key| key.name == name && matches!(key.c_type(), CType::Text))
+        });
+    // jemalloc looks up more arenas than it has.
+    let mut parts = name.split('.');
+    let arena = parts.next() == Some("arena");
+    if arena && !is_control("arena.*", &format!("arena.{}", parts.next().unwrap_or_default())) {
+        return Err(Error::UnknownControl);
+    }
+    if matches!(T::TYPE, CType::Text) && !is_text {
+        return Err(Error::WrongType);
+    }
+    // SAFETY: jemalloc checks the size. Values of that size are good for each of the number types,
+    // jemalloc's `bool` is C's, and a text has just been found to be one.
+    unsafe { Ok(T::from_raw(read(&control_name(name)?)?)) }
+}
+
+/// Writes a control that is safe to write.
+#[inline]
+pub(crate) fn write_control<T: ControlValue>(name: &str, value: T) -> Result<(), Error> {
+    if name == "background_thread" && cfg!(target_env = "musl") {
+        return Err(Error::UnsupportedTarget); // tikv-jemalloc-sys: NO_BG_THREAD_TARGETS
+    }
+    match WRITABLE.iter().find(|(pattern, _)| is_control(pattern, name)) {
+        None => Err(Error::UnsafeControl),
+        Some((_, c_type)) if *c_type != T::TYPE => Err(Error::WrongType),
+        // SAFETY: the type is the control's, and any value of it is safe, jemalloc says which are
+        // good.
+        Some(_) => unsafe { write_any_control(name, value) },
+    }
+}
+
+/// Writes any control.
+///
+/// # Safety
+///
+/// The control may be given this value.
+#[inline]
+pub(crate) unsafe fn write_any_control<T: ControlValue>(name: &str, value: T) -> Result<(), Error> {
+    let name = control_name(name)?;
+    // SAFETY: the caller's promise.
+    value.with_raw(|raw| unsafe { write(&name, raw) })?
+}
+
+/// Calls a control that is safe to call.
+#[inline]
+pub(crate) fn call_control(name: &str) -> Result<(), Error> {
+    let is_all = |name: &str| {
+        name.strip_prefix("arena.4096.").is_some_and(|name| matches!(name, "decay" | "purge"))
+    };
+    if !is_all(name) && !CALLABLE.iter().any(|pattern| is_control(pattern, name)) {
+        return Err(Error::UnsafeControl);
+    }
+    // SAFETY: the control has no value and does nothing that safe code could notice.
+    unsafe { call_any_control(name) }
+}
+
+/// Calls any control.
+///
+/// # Safety
+///
+/// The control may be called.
+#[inline]
+pub(crate) unsafe fn call_any_control(name: &str) -> Result<(), Error> {
+    // SAFETY: the caller's promise.
+    unsafe { call(&control_name(name)?) }
+}
+
+#[inline]
+fn control_name(name: &str) -> Result<CString, Error> {
+    CString::new(name).map_err(|_| Error::UnknownControl)
+}
+
 // The same numbers on every Unix.
 const ENOENT: c_int = 2;
 const EINVAL: c_int = 22;
@@ -332,7 +448,7 @@ const EINVAL: c_int = 22;
 ///
 /// `T` is the control's type.
 #[inline]
-pub(crate) unsafe fn read<T>(name: &CStr) -> Result<T, Error> {
+unsafe fn read<T>(name: &CStr) -> Result<T, Error> {
     let mut value = MaybeUninit::<T>::uninit();
     // SAFETY: the caller's promise; a control that answers without an error has written the whole
     // value.
@@ -349,7 +465,7 @@ pub(crate) unsafe fn read<T>(name: &CStr) -> Result<T, Error> {
 ///
 /// `T` is the control's type, and the control may be given this value.
 #[inline]
-pub(crate) unsafe fn write<T>(name: &CStr, mut value: T) -> Result<(), Error> {
+unsafe fn write<T>(name: &CStr, mut value: T) -> Result<(), Error> {
     // SAFETY: the caller's promise.
     unsafe { mallctl::<(), _>(name, None, Some(&mut value)) }
 }
@@ -358,7 +474,7 @@ pub(crate) unsafe fn write<T>(name: &CStr, mut value: T) -> Result<(), Error> {
 ///
 /// The control has no value, and may be called.
 #[inline]
-pub(crate) unsafe fn call(name: &CStr) -> Result<(), Error> {
+unsafe fn call(name: &CStr) -> Result<(), Error> {
     // SAFETY: the caller's promise.
     unsafe { mallctl::<(), ()>(name, None, None) }
 }

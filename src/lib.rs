@@ -27,7 +27,7 @@ mod switch;
 mod system;
 
 pub use choice::Choice;
-pub use handle::{Error, Handle, Options, ReportForm, Stats, ThreadStats};
+pub use handle::{ControlValue, Error, Handle, Options, ReportForm, Stats, ThreadStats};
 pub use in_place::InPlaceAlloc;
 pub use rule::{Allocator, Artifact, Reason};
 pub use self_check::SelfCheckError;

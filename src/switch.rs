@@ -9,7 +9,7 @@ use std::path::Path;
 use std::ptr::NonNull;
 
 use crate::choice::Choice;
-use crate::handle::{Error, Handle, Options, ReportForm, Stats, ThreadStats};
+use crate::handle::{ControlValue, Error, Handle, Options, ReportForm, Stats, ThreadStats};
 use crate::in_place::InPlaceAlloc;
 #[cfg(alloc_switch_jemalloc)]
 use crate::jemalloc;
@@ -304,6 +304,37 @@ macro_rules! handle_of_jemalloc {
             fn dump_profile_to(&self, out: &mut dyn io::Write) -> Result<(), Error> {
                 jemalloc::dump_profile_to(out)
             }
+
+            #[inline]
+            fn read_control<T: ControlValue>(&self, name: &str) -> Result<T, Error> {
+                jemalloc::read_control(name)
+            }
+
+            #[inline]
+            fn write_control<T: ControlValue>(&self, name: &str, value: T) -> Result<(), Error> {
+                jemalloc::write_control(name, value)
+            }
+
+            #[inline]
+            fn call_control(&self, name: &str) -> Result<(), Error> {
+                jemalloc::call_control(name)
+            }
+
+            #[inline]
+            unsafe fn write_any_control<T: ControlValue>(
+                &self,
+                name: &str,
+                value: T,
+            ) -> Result<(), Error> {
+                // SAFETY: the caller's promise.
+                unsafe { jemalloc::write_any_control(name, value) }
+            }
+
+            #[inline]
+            unsafe fn call_any_control(&self, name: &str) -> Result<(), Error> {
+                // SAFETY: the caller's promise.
+                unsafe { jemalloc::call_any_control(name) }
+            }
         }
     };
 }
@@ -355,7 +386,7 @@ impl<const REASON: u8, F: Sync> Handle for Switch<Decided<FALLBACK, REASON, F>> 
 
 /// The functions of `Handle` as methods, so that nobody has to import the trait.
 macro_rules! methods {
-    ($(fn $name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
+    ($(fn $name:ident $(<$T:ident>)? ($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
         impl<D> Switch<D>
         where
             Self: Handle,
@@ -364,7 +395,7 @@ macro_rules! methods {
                 #[doc = concat!("See [`Handle::", stringify!($name), "`].")]
                 #[inline]
                 #[allow(clippy::missing_errors_doc)]
-                pub fn $name(&self, $($argument: $type),*) -> $answer {
+                pub fn $name $(<$T: ControlValue>)? (&self, $($argument: $type),*) -> $answer {
                     Handle::$name(self, $($argument),*)
                 }
             )*
@@ -384,6 +415,45 @@ methods! {
     fn start_profile() -> Result<(), Error>;
     fn stop_profile() -> Result<(), Error>;
     fn reset_profile(lg_sample: Option<u32>) -> Result<(), Error>;
-    fn dump_profile(path: &Path) -> Result<(), Error>;
     fn dump_profile_to(out: &mut dyn io::Write) -> Result<(), Error>;
+    fn read_control<T>(name: &str) -> Result<T, Error>;
+    fn write_control<T>(name: &str, value: T) -> Result<(), Error>;
+    fn call_control(name: &str) -> Result<(), Error>;
+}
+
+impl<D> Switch<D>
+where
+    Self: Handle,
+{
+    /// See [`Handle::dump_profile`].
+    #[inline]
+    pub fn dump_profile(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        Handle::dump_profile(self, path.as_ref())
+    }
+
+    /// See [`Handle::write_any_control`].
+    ///
+    /// # Safety
+    ///
+    /// The trait's.
+    #[inline]
+    pub unsafe fn write_any_control<T: ControlValue>(
+        &self,
+        name: &str,
+        value: T,
+    ) -> Result<(), Error> {
+        // SAFETY: the caller's promise.
+        unsafe { Handle::write_any_control(self, name, value) }
+    }
+
+    /// See [`Handle::call_any_control`].
+    ///
+    /// # Safety
+    ///
+    /// The trait's.
+    #[inline]
+    pub unsafe fn call_any_control(&self, name: &str) -> Result<(), Error> {
+        // SAFETY: the caller's promise.
+        unsafe { Handle::call_any_control(self, name) }
+    }
 }

@@ -134,6 +134,8 @@ pub struct Linked {
     pub version: Version,
     /// Whether heap profiles are compiled in.
     pub profiling: bool,
+    /// Whether it is built with its own assertions, which bring an option with them.
+    pub debug: bool,
     pub apple: bool,
     pub musl: bool,
 }
@@ -146,6 +148,7 @@ pub const LINKED: Linked = Linked {
         _ => Version::Unknown,
     },
     profiling: cfg!(feature = "profiling"),
+    debug: cfg!(feature = "debug"),
     apple: cfg!(target_vendor = "apple"),
     musl: cfg!(target_env = "musl"),
 };
@@ -197,6 +200,8 @@ enum Needs {
     Nothing,
     /// The feature `profiling`.
     Profiling,
+    /// The feature `debug`.
+    Debug,
     /// A flag of jemalloc's `configure` that no feature of this crate sets.
     Configure(&'static str),
 }
@@ -231,6 +236,10 @@ impl Key {
         Key { needs: Needs::Profiling, ..self }
     }
 
+    const fn debug(self) -> Self {
+        Key { needs: Needs::Debug, ..self }
+    }
+
     const fn configured(self, flag: &'static str) -> Self {
         Key { needs: Needs::Configure(flag), ..self }
     }
@@ -243,7 +252,8 @@ impl Key {
     const fn unknown_to(&self, linked: &Linked) -> Option<Problem> {
         match (self.needs, self.not_in, linked.version) {
             (Needs::Configure(flag), ..) => Some(Problem::Configure(flag)),
-            (Needs::Profiling, ..) if !linked.profiling => Some(Problem::Profiling),
+            (Needs::Profiling, ..) if !linked.profiling => Some(Problem::Feature("profiling")),
+            (Needs::Debug, ..) if !linked.debug => Some(Problem::Feature("debug")),
             (_, Some(Version::V5_3_0), Version::V5_3_0) => Some(Problem::TooNew),
             (_, Some(Version::V5_3_1), Version::V5_3_1) => Some(Problem::TooOld),
             _ => None,
@@ -353,7 +363,7 @@ pub const KEYS: &[Key] = &[
     key("huge_arena_pac_thp", BOOL).since_5_3_1(),
     key("san_guard_small", SIZE).unreadable(),
     key("san_guard_large", SIZE).unreadable(),
-    key("lg_san_uaf_align", SSIZE_OR_OFF).configured("--enable-uaf-detection"),
+    key("lg_san_uaf_align", SSIZE_OR_OFF).debug(),
     // thread caches
     key("tcache", BOOL),
     key("tcache_max", SIZE),
@@ -423,7 +433,8 @@ pub enum Problem {
     Unknown,
     /// Only a jemalloc that was configured with this flag has the option.
     Configure(&'static str),
-    Profiling,
+    /// Only a jemalloc that is built with this feature has the option.
+    Feature(&'static str),
     /// 5.3.1 has the option, 5.3.0 is linked.
     TooNew,
     /// 5.3.0 had it, 5.3.1 is linked.
@@ -764,11 +775,12 @@ impl Refusal {
                 .push_all("but only a jemalloc that is configured with `")
                 .push_all(flag)
                 .push_all(
-                    "` has this option: remove it, or put it into `conf_unchecked` if yours is",
+                    "` has this option: remove the pair, or put it into `conf_unchecked` if yours is",
                 ),
-            Problem::Profiling => message.push_all(
-                "but jemalloc is built without heap profiles: turn on the feature `profiling`",
-            ),
+            Problem::Feature(feature) => message
+                .push_all("but jemalloc has this option only with the feature `")
+                .push_all(feature)
+                .push_all("`: turn it on, or remove the pair"),
             Problem::TooNew => message.push_all(
                 "but jemalloc 5.3.0 does not have this option: remove it, or use jemalloc 5.3.1",
             ),

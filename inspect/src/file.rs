@@ -1,0 +1,127 @@
+//! Takes a file from the disk without trusting it: nothing that is no regular file is opened, nothing
+//! is mapped, nothing is waited for, and only what looks like a program is read at all.
+
+use std::fs::{self, File, FileType, OpenOptions};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use crate::formats::{self, Budget};
+use crate::{printable, Error, Report};
+
+/// The largest file that is read, in bytes. Reading takes as much memory.
+pub const LARGEST: u64 = 4 << 30;
+
+/// As much of a file as tells whether it is worth reading.
+const BEGINNING: u64 = 4096;
+
+/// Inspects a file on the disk: one report, or one for each architecture of a universal (fat) Mach-O
+/// file. The members of a thin archive are looked for beside it.
+///
+/// It takes the memory of the file's size and at most 64 MiB more.
+///
+/// # Errors
+///
+/// It is no file of a kind that is read, it is damaged or larger than [`LARGEST`], or it cannot be
+/// read: no permission, a device, a pipe, a file that shrinks meanwhile.
+pub fn inspect_path(path: &Path) -> Result<Vec<Report>, Error> {
+    let mut room = LARGEST;
+    let bytes = read(path, &mut room)?;
+    if !bytes.starts_with(b"!<thin>\n") {
+        return formats::inspect_all(&bytes, &mut Budget::of(bytes.len()));
+    }
+    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+    let mut elsewhere = |name: &[u8]| {
+        let member = folder.join(as_path(name));
+        read(&member, &mut room).or_else(|error| match error {
+            // a text in an archive
+            Error::NotBinary => Ok(Vec::new()),
+            error => Err(Error::Unreadable(format!(
+                "a thin archive whose member {} cannot be read: {error}",
+                printable(&member.display().to_string())
+            ))),
+        })
+    };
+    let budget = &mut Budget::of(bytes.len());
+    Ok(vec![formats::archive(&bytes, budget, Some(&mut elsewhere))?])
+}
+
+/// Reads a regular file that looks like a program, and takes its size out of `room`.
+fn read(path: &Path, room: &mut u64) -> Result<Vec<u8>, Error> {
+    // Before it is opened: to open a device may do something.
+    let kind = fs::metadata(path).map_err(unreadable)?.file_type();
+    regular(kind)?;
+    let file = open(path).map_err(unreadable)?;
+    let meta = file.metadata().map_err(unreadable)?;
+    regular(meta.file_type())?;
+    let size = meta.len();
+
+    let mut bytes = Vec::new();
+    let mut file = file.take(size.min(BEGINNING));
+    file.read_to_end(&mut bytes).map_err(unreadable)?;
+    if !formats::is_worth_reading(&bytes) {
+        return Err(Error::NotBinary);
+    }
+    *room = room.checked_sub(size).ok_or_else(|| {
+        Error::Unreadable(format!("larger than the {} GiB that are read", LARGEST >> 30))
+    })?;
+    let length = usize::try_from(size).ok();
+    let reserved = length.map(|length| bytes.try_reserve_exact(length - bytes.len()).is_ok());
+    if reserved != Some(true) {
+        return Err(Error::Unreadable(format!("no memory for its {size} bytes")));
+    }
+    file.set_limit(size - bytes.len() as u64);
+    file.read_to_end(&mut bytes).map_err(unreadable)?;
+    if (bytes.len() as u64) < size {
+        return Err(Error::Unreadable("it shrank while it was read".into()));
+    }
+    Ok(bytes)
+}
+
+fn regular(kind: FileType) -> Result<(), Error> {
+    if kind.is_file() {
+        return Ok(());
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        let what = match () {
+            () if kind.is_fifo() => "a pipe, not a file",
+            () if kind.is_char_device() || kind.is_block_device() => "a device, not a file",
+            () if kind.is_socket() => "a socket, not a file",
+            () => "a folder, not a file",
+        };
+        Err(Error::Unreadable(what.into()))
+    }
+    #[cfg(not(unix))]
+    Err(Error::Unreadable("not a file".into()))
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        // Should it have become a pipe by now, do not wait for a writer; nor become a terminal's.
+        options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    }
+    options.open(path)
+}
+
+fn unreadable(error: io::Error) -> Error {
+    Error::Unreadable(match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".into(),
+        io::ErrorKind::PermissionDenied => "no permission to read it".into(),
+        _ => printable(&error.to_string()),
+    })
+}
+
+fn as_path(name: &[u8]) -> PathBuf {
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt;
+        std::ffi::OsStr::from_bytes(name).into()
+    }
+    #[cfg(not(unix))]
+    String::from_utf8_lossy(name).into_owned().into()
+}

@@ -1,0 +1,416 @@
+//! Prints which memory allocator finished files carry.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{mpsc, Mutex};
+use std::time::{Duration, Instant};
+
+use alloc_inspect::{inspect_path, printable, Allocator, Error, Report};
+use clap::builder::PossibleValue;
+use clap::{Parser, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use serde::Serialize;
+use walkdir::WalkDir;
+
+/// Tells which memory allocator a finished program, library or archive carries.
+///
+/// Prints a line for each file, and below it, indented, what whoever ships the file should know.
+#[derive(Parser)]
+#[command(version, max_term_width = 100, after_long_help = AFTER)]
+struct Arguments {
+    /// A file, or a folder, in which every program, library, object and archive is looked for
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+
+    /// Fail unless every file has this allocator
+    #[arg(long, value_name = "NAME", ignore_case = true)]
+    expect: Option<Expect>,
+
+    /// Print a JSON object for each file, one a line
+    #[arg(long)]
+    json: bool,
+
+    /// Print the evidence too, and how jemalloc was built
+    #[arg(short, long, conflicts_with = "json")]
+    verbose: bool,
+}
+
+const AFTER: &str = "\
+Exit status:
+  0  every file was read, and is what --expect says
+  1  a file could not be read or judged, or is not what --expect says
+  2  the arguments are wrong
+  3  the results could not be written: whoever read them has gone, or the disk is full
+
+\"system\" means that none of the known allocators is inside and that malloc is imported, or is the C
+library's own; what is neither is \"unknown\". Only the file itself is read: what the libraries that it
+needs bring with them is theirs, and LD_PRELOAD may change everything. What a packer such as UPX has
+compressed is not seen.";
+
+/// What `--expect` takes.
+#[derive(Clone, Copy, PartialEq)]
+enum Expect {
+    Known(Allocator),
+    System,
+    Unknown,
+}
+
+impl ValueEnum for Expect {
+    fn value_variants<'a>() -> &'a [Self] {
+        use Allocator::*;
+        &[
+            Self::Known(Jemalloc),
+            Self::Known(Mimalloc),
+            Self::Known(Snmalloc),
+            Self::Known(Tcmalloc),
+            Self::Known(Rpmalloc),
+            Self::Known(HardenedMalloc),
+            Self::Known(Scudo),
+            Self::Known(Mallocng),
+            Self::Known(Glibc),
+            Self::Known(Dlmalloc),
+            Self::System,
+            Self::Unknown,
+        ]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            Self::Known(allocator) => allocator.name(),
+            Self::System => "system",
+            Self::Unknown => "unknown",
+        }))
+    }
+}
+
+impl Expect {
+    fn is_met(self, report: &Report) -> bool {
+        match self {
+            Self::Known(wanted) => report.allocators.iter().any(|c| c.allocator == wanted),
+            Self::System => report.is_system(),
+            Self::Unknown => report.unknown().is_some(),
+        }
+    }
+
+    fn said(self) -> &'static str {
+        match self {
+            Self::Known(allocator) => allocator.name(),
+            Self::System => "the system allocator",
+            Self::Unknown => "an unknown one",
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            let why = match error.kind() {
+                io::ErrorKind::BrokenPipe => "whoever read the results has gone".to_owned(),
+                _ => error.to_string(),
+            };
+            complain(&format!("alloc-inspect: not everything was printed: {why}"));
+            ExitCode::from(3)
+        }
+    }
+}
+
+/// What became of one file.
+struct Outcome {
+    out: String,
+    err: String,
+    good: bool,
+}
+
+/// A file to look at, and whether its own name was given.
+struct Task {
+    path: PathBuf,
+    named: bool,
+}
+
+fn run(arguments: &Arguments) -> io::Result<bool> {
+    let mut good = true;
+    let progress = Progress::new();
+    let mut tasks = Vec::new();
+    let mut folders = Vec::new();
+    for path in &arguments.paths {
+        if fs::metadata(path).is_ok_and(|meta| meta.is_dir()) {
+            let before = tasks.len();
+            good &= walk(path, &mut tasks, &progress);
+            folders.push((path, before..tasks.len()));
+        } else {
+            tasks.push(Task { path: path.clone(), named: true });
+        }
+    }
+    progress.start(tasks.len());
+
+    let (sender, receiver) = mpsc::channel();
+    let gone = AtomicBool::new(false);
+    // Of large files, one at a time is in memory.
+    let large = Mutex::new(());
+    let mut found = vec![false; tasks.len()];
+    let result = std::thread::scope(|scope| {
+        let (gone, tasks, large) = (&gone, &tasks, &large);
+        scope.spawn(move || {
+            (0..tasks.len()).into_par_iter().for_each_with(sender, |sender, at| {
+                if !gone.load(Ordering::Relaxed) {
+                    let outcome = look(&tasks[at], arguments, large);
+                    let _ = sender.send((at, outcome));
+                }
+            });
+        });
+        // In the order of the paths, whichever is done first.
+        let mut waiting = BTreeMap::new();
+        let mut next = 0;
+        for (at, outcome) in receiver {
+            waiting.insert(at, outcome);
+            while let Some(outcome) = waiting.remove(&next) {
+                if let Some(outcome) = outcome {
+                    found[next] = true;
+                    good &= outcome.good;
+                    let written = progress.print(&outcome);
+                    if written.is_err() {
+                        gone.store(true, Ordering::Relaxed);
+                        return written;
+                    }
+                }
+                next += 1;
+                progress.step();
+            }
+        }
+        Ok(())
+    });
+    progress.finish();
+    result?;
+    for (folder, range) in folders {
+        // Silence would pass for success.
+        if !found[range].iter().any(|found| *found) {
+            good = false;
+            complain(&format!(
+                "{}: a folder without a program, library, object or archive",
+                shown(folder)
+            ));
+        }
+    }
+    Ok(good)
+}
+
+/// Collects the files below a folder, those of other file systems (`/proc`) and symbolic links left
+/// out.
+fn walk(folder: &Path, tasks: &mut Vec<Task>, progress: &Progress) -> bool {
+    let mut good = true;
+    let walk = WalkDir::new(folder).same_file_system(true).sort_by_file_name();
+    for entry in walk {
+        match entry {
+            Ok(entry) if entry.file_type().is_file() => {
+                tasks.push(Task { path: entry.into_path(), named: false });
+            }
+            Ok(_) => {}
+            Err(error) => {
+                good = false;
+                let path = error.path().unwrap_or(folder);
+                let why = match error.io_error() {
+                    Some(io) if io.kind() == io::ErrorKind::PermissionDenied => {
+                        "no permission to read this folder".to_owned()
+                    }
+                    Some(io) => io.to_string(),
+                    None => error.to_string(),
+                };
+                progress.complain(&format!("{}: {}", shown(path), printable(&why)));
+            }
+        }
+    }
+    good
+}
+
+/// `None` for a file in a folder that is something else.
+fn look(task: &Task, arguments: &Arguments, large: &Mutex<()>) -> Option<Outcome> {
+    const LARGE: u64 = 256 << 20;
+    let size = fs::metadata(&task.path).map_or(0, |meta| meta.len());
+    let _alone = (size > LARGE).then(|| large.lock());
+    let mut outcome = Outcome { out: String::new(), err: String::new(), good: true };
+    let path = shown(&task.path);
+    match inspect_path(&task.path) {
+        Err(Error::NotBinary) if !task.named => return None,
+        Err(error) => {
+            outcome.good = false;
+            outcome.err = format!("{path}: {error}\n");
+            if arguments.json {
+                let line = JsonError { path, error: error.to_string() };
+                outcome.out = json(&line);
+            }
+        }
+        Ok(reports) => {
+            for report in &reports {
+                let met = arguments.expect.is_none_or(|expect| expect.is_met(report));
+                outcome.good &= met;
+                outcome.out += &if arguments.json {
+                    let expected = arguments.expect.map(|_| met);
+                    json(&JsonReport { path: &path, verdict: verdict(report), expected, report })
+                } else {
+                    // An architecture is said where a file has several.
+                    let slice = match reports.len() {
+                        1 => String::new(),
+                        _ => format!(" ({})", report.architecture),
+                    };
+                    let unmet = arguments.expect.filter(|_| !met);
+                    lines(&format!("{path}{slice}"), report, unmet, arguments.verbose)
+                };
+            }
+        }
+    }
+    Some(outcome)
+}
+
+/// The line for a file, and what stands below it.
+fn lines(path: &str, report: &Report, unmet: Option<Expect>, verbose: bool) -> String {
+    let unmet = unmet.map(|expect| format!(", but {} was expected", expect.said()));
+    let mut text = format!("{path}: {report}{}\n", unmet.unwrap_or_default());
+    let mut below = |line: &str| text += &format!("    {line}\n");
+    for decision in &report.decisions {
+        below(&format!("alloc-switch decided: {}", decision.text));
+    }
+    if let Some(jemalloc) = &report.jemalloc {
+        if let Some(options) = &jemalloc.options {
+            below(&format!("options: {options} (in {})", jemalloc.options_symbol));
+        }
+    }
+    for advice in &report.advice {
+        below(&format!("note: {advice}"));
+    }
+    if !verbose {
+        return text;
+    }
+    below(&format!("architecture: {}", report.architecture));
+    for carried in &report.allocators {
+        let sure = match carried.sureness {
+            alloc_inspect::Sureness::Certain => "certain",
+            _ => "likely",
+        };
+        below(&format!("{}: {sure}, by {}", carried.allocator.name(), carried.evidence));
+    }
+    if report.allocators.is_empty() && report.is_system() {
+        below("system: likely, by the import of malloc; no known allocator is inside");
+    }
+    if let Some(jemalloc) = &report.jemalloc {
+        let told = |what: &str, answer: Option<bool>| match answer {
+            Some(true) => format!("{what}: yes"),
+            Some(false) => format!("{what}: no"),
+            None => format!("{what}: cannot be told"),
+        };
+        below(&told("jemalloc's heap profiles", jemalloc.profiling));
+        below(&told("jemalloc's statistics", jemalloc.statistics));
+        below(&told("jemalloc's assertions", Some(jemalloc.debug)));
+        below(&format!("jemalloc's environment variable: {}", jemalloc.variable));
+        if let Some(options) = &jemalloc.built_in_options {
+            below(&format!("jemalloc's options from its build: {options}"));
+        }
+        if let Some(size) = jemalloc.page_size {
+            below(&format!("jemalloc's largest page size: {} KiB", size >> 10));
+        }
+    }
+    if !report.needed.is_empty() {
+        below(&format!("needs: {}", report.needed.join(" ")));
+    }
+    text
+}
+
+#[derive(Serialize)]
+struct JsonReport<'a> {
+    path: &'a str,
+    /// The names of the allocators that were chosen, `system` or `unknown`.
+    verdict: Vec<&'static str>,
+    /// Whether it is what `--expect` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected: Option<bool>,
+    #[serde(flatten)]
+    report: &'a Report,
+}
+
+#[derive(Serialize)]
+struct JsonError {
+    path: String,
+    error: String,
+}
+
+fn verdict(report: &Report) -> Vec<&'static str> {
+    if report.unknown().is_some() {
+        vec!["unknown"]
+    } else if report.is_system() {
+        vec!["system"]
+    } else {
+        report.chosen().map(|carried| carried.allocator.name()).collect()
+    }
+}
+
+fn json(value: &impl Serialize) -> String {
+    let mut line =
+        serde_json::to_string(value).expect("strings and numbers always have a JSON form");
+    line.push('\n');
+    line
+}
+
+fn shown(path: &Path) -> String {
+    printable(&path.display().to_string())
+}
+
+/// Standard error may be closed, too; then nobody wants to know.
+fn complain(sentence: &str) {
+    let _ = writeln!(io::stderr(), "{sentence}");
+}
+
+/// The bar on a terminal, once it takes long.
+struct Progress {
+    bar: ProgressBar,
+    since: Instant,
+}
+
+impl Progress {
+    const PATIENCE: Duration = Duration::from_secs(1);
+
+    fn new() -> Self {
+        Self { bar: ProgressBar::hidden(), since: Instant::now() }
+    }
+
+    fn start(&self, length: usize) {
+        self.bar.set_length(length as u64);
+        let style = ProgressStyle::with_template("{bar:40} {pos} of {len} files, {eta} to go");
+        self.bar.set_style(style.expect("the template is right"));
+    }
+
+    fn step(&self) {
+        if self.bar.is_hidden()
+            && io::stderr().is_terminal()
+            && self.since.elapsed() > Self::PATIENCE
+        {
+            self.bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
+        }
+        self.bar.inc(1);
+    }
+
+    fn print(&self, outcome: &Outcome) -> io::Result<()> {
+        self.bar.suspend(|| {
+            if !outcome.err.is_empty() {
+                complain(outcome.err.trim_end());
+            }
+            let mut out = io::stdout().lock();
+            out.write_all(outcome.out.as_bytes())?;
+            out.flush()
+        })
+    }
+
+    fn complain(&self, sentence: &str) {
+        self.bar.suspend(|| complain(sentence));
+    }
+
+    fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -2,149 +2,164 @@
 //! knows and every cfg that counts, what Cargo would build is what the rule says, and by default both are what
 //! `targets.tsv` says to a reader.
 
-use std::collections::BTreeMap;
-use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::Mutex;
-use std::{env, fs, thread};
+#[path = "support/triples.rs"]
+mod triples;
 
-use alloc_switch::decide::{decide, Artifact, Build, Reason, Target};
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+use std::str::FromStr;
+
+use alloc_switch::decide::{decide, Artifact, Build, Reason};
 use alloc_switch::Choice;
+use cargo_platform::{Cfg, Platform};
+use serde_json::Value;
+use triples::{output, rustc, triple, triples, Facts};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-fn rustc() -> String {
-    env::var("RUSTC").unwrap_or_else(|_| "rustc".into())
+/// A build that is not the default one.
+#[derive(Clone, Copy)]
+struct Variant {
+    default_features: bool,
+    /// As in `--cfg`.
+    cfg: Option<&'static str>,
+    /// How it changes the facts.
+    change: fn(Build<'_>) -> Build<'_>,
 }
 
-fn output(command: &mut Command) -> String {
-    let out = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
-    assert!(out.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8(out.stdout).unwrap()
-}
+const VARIANTS: [Variant; 7] = [
+    Variant { default_features: true, cfg: None, change: |b| b },
+    Variant {
+        default_features: false,
+        cfg: None,
+        change: |b| Build { feature_jemalloc: false, ..b },
+    },
+    Variant {
+        default_features: true,
+        cfg: Some(r#"alloc_switch="system""#),
+        change: |b| Build { cfg_system: true, ..b },
+    },
+    Variant {
+        default_features: true,
+        cfg: Some(r#"alloc_switch="jemalloc""#),
+        change: |b| Build { cfg_jemalloc: true, ..b },
+    },
+    Variant { default_features: true, cfg: Some("miri"), change: |b| Build { miri: true, ..b } },
+    Variant {
+        default_features: true,
+        cfg: Some("fuzzing"),
+        change: |b| Build { fuzzing: true, ..b },
+    },
+    Variant {
+        default_features: true,
+        cfg: Some(r#"sanitize="address""#),
+        change: |b| Build { sanitizer: true, ..b },
+    },
+];
 
-fn triples() -> Vec<String> {
-    let list = output(Command::new(rustc()).args(["--print", "target-list"]));
-    list.lines().map(str::to_owned).collect()
-}
-
-/// What `rustc --print cfg` says of a target.
-struct Facts {
-    triple: String,
-    cfg: BTreeMap<String, String>,
-}
-
-impl Facts {
-    fn of(triple: &str) -> Self {
-        let cfg = output(Command::new(rustc()).args(["--print", "cfg", "--target", triple]));
-        let pairs = cfg.lines().filter_map(|line| line.split_once('='));
-        let cfg = pairs
-            .map(|(key, value)| (key.to_owned(), value.trim_matches('"').to_owned()))
-            .collect();
-        Facts { triple: triple.to_owned(), cfg }
-    }
-
-    fn build(&self) -> Build<'_> {
-        let get = |key: &str| self.cfg.get(key).map_or("", String::as_str);
-        Build {
-            cfg_system: false,
-            cfg_jemalloc: false,
-            feature_jemalloc: true,
-            override_malloc: false,
-            miri: false,
-            fuzzing: false,
-            sanitizer: false,
-            prefer_dynamic: false,
-            target: Target {
-                triple: &self.triple,
-                arch: get("target_arch"),
-                vendor: get("target_vendor"),
-                os: get("target_os"),
-                env: get("target_env"),
-                abi: get("target_abi"),
-                endian: get("target_endian"),
-            },
+/// The predicate under which `Cargo.toml` depends on jemalloc, as Cargo reads it.
+fn predicate() -> Platform {
+    let metadata = output(Command::new(env!("CARGO")).current_dir(ROOT).args([
+        "metadata",
+        "--locked",
+        "--no-deps",
+        "--format-version=1",
+    ]));
+    let metadata: Value = serde_json::from_str(&metadata).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let package = packages.iter().find(|p| p["name"] == "alloc-switch").unwrap();
+    let mut predicates = Vec::new();
+    for dependency in package["dependencies"].as_array().unwrap() {
+        if dependency["name"].as_str().unwrap().starts_with("tikv-jemalloc")
+            && dependency["kind"].is_null()
+        {
+            assert_eq!(dependency["optional"], true, "{dependency}");
+            predicates.push(dependency["target"].as_str().expect("under a predicate"));
         }
     }
+    assert!(predicates.len() >= 2, "the allocator and its C code");
+    assert!(predicates.iter().all(|p| *p == predicates[0]), "{predicates:#?}");
+    Platform::from_str(predicates[0]).unwrap()
 }
 
-/// Whether Cargo would build jemalloc.
-fn cargo_builds_jemalloc(triple: &str, args: &[&str], rustflags: &str) -> bool {
-    let tree = output(
-        Command::new(env!("CARGO"))
-            .args([
-                "tree",
-                "--locked",
-                "--edges",
-                "normal",
-                "--prefix",
-                "none",
-                "--package",
-                "alloc-switch",
-            ])
-            .args(["--target", triple])
-            .args(args)
-            .current_dir(ROOT)
-            .env_remove("CARGO_ENCODED_RUSTFLAGS")
-            .env("RUSTFLAGS", rustflags)
-            // stable rustc shows cfg(sanitize) to nobody
-            .env("RUSTC_BOOTSTRAP", if rustflags.contains("sanitize") { "1" } else { "0" }),
-    );
+/// Whether Cargo would build jemalloc, by evaluating its predicate here.
+fn evaluated(predicate: &Platform, facts: &Facts, variant: &Variant) -> bool {
+    let more: Vec<Cfg> = variant.cfg.iter().map(|cfg| Cfg::from_str(cfg).unwrap()).collect();
+    variant.default_features && facts.matches(predicate, &more)
+}
+
+/// Whether Cargo would build jemalloc, by asking it.
+fn asked(triple: &str, variant: &Variant) -> bool {
+    let cfg = variant.cfg.unwrap_or("");
+    let sanitizer = cfg.starts_with("sanitize");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .args(["tree", "--locked", "--edges", "normal", "--prefix", "none"])
+        .args(["--package", "alloc-switch", "--target", triple])
+        .current_dir(ROOT)
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        // stable rustc shows cfg(sanitize) to nobody
+        .env("RUSTC_BOOTSTRAP", if sanitizer { "1" } else { "0" })
+        .env(
+            "RUSTFLAGS",
+            match cfg {
+                "" => String::new(),
+                _ if sanitizer => format!("-A explicit_builtin_cfgs_in_flags --cfg {cfg}"),
+                _ => format!("--cfg {cfg}"),
+            },
+        );
+    if !variant.default_features {
+        cargo.arg("--no-default-features");
+    }
+    let tree = output(&mut cargo);
     assert!(tree.starts_with("alloc-switch v"), "{tree}");
     tree.lines().any(|line| line.starts_with("tikv-jemalloc-sys v"))
 }
 
-/// Runs `check` for every triple, on every core, and reports all that it finds.
-fn for_every_triple(check: impl Fn(&str) -> Vec<String> + Sync) {
-    let (triples, next, wrong) = (triples(), AtomicUsize::new(0), Mutex::new(Vec::new()));
-    assert!(triples.len() > 300, "{} triples", triples.len());
-    thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, |n| n.get()) {
-            scope.spawn(|| {
-                while let Some(triple) = triples.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    wrong.lock().unwrap().extend(check(triple));
-                }
-            });
+/// What stands between this test and the truth: the evaluation here is Cargo's own.
+#[test]
+fn cargo_evaluates_the_predicate_as_this_test_does() {
+    let predicate = predicate();
+    for name in [
+        "x86_64-unknown-linux-gnu",
+        "s390x-unknown-linux-musl",
+        "i686-unknown-linux-musl",
+        "aarch64-unknown-linux-gnu_ilp32",
+        "powerpc64le-unknown-linux-gnu",
+        "aarch64-apple-darwin",
+        "x86_64-pc-windows-msvc",
+        "thumbv7em-none-eabi",
+    ] {
+        for variant in &VARIANTS {
+            let (here, cargo) =
+                (evaluated(&predicate, triple(name), variant), asked(name, variant));
+            assert_eq!(here, cargo, "{name} {:?} {:?}", variant.default_features, variant.cfg);
         }
-    });
-    let wrong = wrong.into_inner().unwrap();
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
 }
 
 #[test]
 fn cargo_builds_jemalloc_where_the_rule_wants_it() {
-    /// How a variant changes the facts.
-    type Change = fn(Build<'_>) -> Build<'_>;
-    const SANITIZE: &str = r#"-A explicit_builtin_cfgs_in_flags --cfg sanitize="address""#;
-    let variants: [(&[&str], &str, Change); 7] = [
-        (&[], "", |b| b),
-        (&["--no-default-features"], "", |b| Build { feature_jemalloc: false, ..b }),
-        (&[], r#"--cfg alloc_switch="system""#, |b| Build { cfg_system: true, ..b }),
-        (&[], r#"--cfg alloc_switch="jemalloc""#, |b| Build { cfg_jemalloc: true, ..b }),
-        (&[], "--cfg miri", |b| Build { miri: true, ..b }),
-        (&[], "--cfg fuzzing", |b| Build { fuzzing: true, ..b }),
-        (&[], SANITIZE, |b| Build { sanitizer: true, ..b }),
-    ];
-    for_every_triple(|triple| {
-        let facts = Facts::of(triple);
-        let mut wrong = Vec::new();
-        for (args, rustflags, change) in variants {
-            let mut build = change(facts.build());
+    let (predicate, mut wrong) = (predicate(), Vec::new());
+    for facts in triples() {
+        for variant in &VARIANTS {
+            let mut build = (variant.change)(facts.build());
             // The one thing that the rule sees and Cargo does not.
             if build.target.has_sanitizer() {
-                assert!(build.veto().is_some(), "{triple}");
+                assert!(build.veto().is_some(), "{}", facts.triple);
                 build.target.triple = "";
             }
-            let (rule, cargo) =
-                (build.veto().is_none(), cargo_builds_jemalloc(triple, args, rustflags));
+            let (rule, cargo) = (build.veto().is_none(), evaluated(&predicate, facts, variant));
             if rule != cargo {
                 wrong.push(format!(
-                    "{triple} {args:?} {rustflags}: the rule says {rule}, Cargo {cargo}"
+                    "{} {:?} {:?}: the rule says {rule}, Cargo {cargo}",
+                    facts.triple, variant.default_features, variant.cfg
                 ));
             }
         }
-        wrong
-    });
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
@@ -155,23 +170,19 @@ fn the_default_is_what_the_table_says() {
         let (triple, row) = line.split_once('\t').expect("triple, tab, allocator, tab, reason");
         assert!(rows.insert(triple, row).is_none(), "{triple} stands twice in targets.tsv");
     }
-    for_every_triple(|triple| {
-        let choice = Choice::new(decide(
-            None,
-            Facts::of(triple).build().veto(),
-            false,
-            false,
-            Artifact::Executable,
-        ));
+    let mut wrong = Vec::new();
+    for facts in triples() {
+        let triple = facts.triple.as_str();
+        let veto = facts.build().veto();
+        let choice = Choice::new(decide(None, veto, false, false, Artifact::Executable));
         let allocator = if choice.is_jemalloc() { "jemalloc" } else { "system" };
         let rule = format!("{allocator}\t{}", choice.reason().as_str());
         let row = rows.get(triple).copied().unwrap_or("missing");
-        if row == rule {
-            vec![]
-        } else {
-            vec![format!("{triple}: targets.tsv says {row}, the rule {rule}")]
+        if row != rule {
+            wrong.push(format!("{triple}: targets.tsv says {row}, the rule {rule}"));
         }
-    });
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(
         rows.len(),
         triples().len(),
@@ -198,18 +209,20 @@ fn every_sanitizer_takes_jemalloc_out() {
         names.contains(&"address") && names.contains(&"thread") && names.len() > 10,
         "{names:?}"
     );
+    let (predicate, gnu) = (predicate(), triple("x86_64-unknown-linux-gnu"));
+    assert!(gnu.matches(&predicate, &[]));
     for name in names {
-        let rustflags = format!("-A explicit_builtin_cfgs_in_flags --cfg sanitize=\"{name}\"");
-        assert!(!cargo_builds_jemalloc("x86_64-unknown-linux-gnu", &[], &rustflags), "{name}");
+        let cfg = Cfg::KeyPair("sanitize".into(), name.into());
+        assert!(!gnu.matches(&predicate, &[cfg]), "{name}");
     }
 }
 
 #[test]
 fn the_sanitizer_of_a_triple_is_seen() {
-    let facts = Facts::of("x86_64-unknown-linux-gnuasan");
+    let facts = triple("x86_64-unknown-linux-gnuasan");
     assert_eq!(facts.build().veto(), Some(Reason::Sanitizer));
     assert!(
-        !facts.cfg.contains_key("sanitize"),
+        facts.get("sanitize").is_empty(),
         "stable rustc shows cfg(sanitize) now: Cargo.toml alone would do"
     );
 }

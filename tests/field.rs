@@ -1,0 +1,473 @@
+//! The allocator blocks of programs in the field, `field.toml`, and the line that takes the place of
+//! each: what both give, for every triple that rustc knows. `docs/field.md` is what this test writes;
+//! a difference that none of [`EXPLANATIONS`] explains fails it.
+//!
+//! `UPDATE=1 cargo test --test field` writes the page anew.
+
+#[path = "support/triples.rs"]
+mod triples;
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::process::Command;
+use std::str::FromStr;
+use std::{env, fs};
+
+use alloc_switch::decide::{decide, Artifact, Build, Reason};
+use alloc_switch::Allocator;
+use cargo_platform::{Cfg, Platform};
+use serde::Deserialize;
+use triples::{output, rustc, triple, triples, Facts};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// The rows that most readers look for: the column's head and the triple.
+const WELL_KNOWN: [(&str, &str); 14] = [
+    ("x86_64 gnu", "x86_64-unknown-linux-gnu"),
+    ("aarch64 gnu", "aarch64-unknown-linux-gnu"),
+    ("armv7 gnu", "armv7-unknown-linux-gnueabihf"),
+    ("riscv64 gnu", "riscv64gc-unknown-linux-gnu"),
+    ("s390x gnu", "s390x-unknown-linux-gnu"),
+    ("ppc64le gnu", "powerpc64le-unknown-linux-gnu"),
+    ("x86_64 musl", "x86_64-unknown-linux-musl"),
+    ("aarch64 musl", "aarch64-unknown-linux-musl"),
+    ("armv7 musl", "armv7-unknown-linux-musleabihf"),
+    ("macOS", "aarch64-apple-darwin"),
+    ("Windows msvc", "x86_64-pc-windows-msvc"),
+    ("Windows gnu", "x86_64-pc-windows-gnu"),
+    ("FreeBSD", "x86_64-unknown-freebsd"),
+    ("Android", "aarch64-linux-android"),
+];
+
+/// What a program gets.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Gets {
+    Jemalloc,
+    Mimalloc,
+    System,
+    /// It does not compile: a static names a crate that is no dependency there, or there are two.
+    Error,
+}
+
+use Gets::{Error, Jemalloc, Mimalloc, System};
+
+impl Gets {
+    const ALL: [Gets; 4] = [Jemalloc, Mimalloc, System, Error];
+
+    fn named(name: &str) -> Self {
+        match name {
+            "jemalloc" => Jemalloc,
+            "system" => System,
+            _ if name.starts_with("mimalloc") => Mimalloc,
+            _ => panic!("an allocator without a letter: {name}"),
+        }
+    }
+
+    fn letter(self) -> char {
+        match self {
+            Jemalloc => 'j',
+            Mimalloc => 'm',
+            System => 's',
+            Error => '×',
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Field {
+    project: Vec<Project>,
+}
+
+/// As `field.toml` explains it.
+#[derive(Deserialize)]
+struct Project {
+    name: String,
+    source: String,
+    kind: String,
+    #[serde(default)]
+    features: Vec<String>,
+    theirs: Vec<Vec<String>>,
+    ours: String,
+    note: Option<String>,
+}
+
+/// One static of theirs.
+struct Static<'a> {
+    allocator: &'a str,
+    predicate: Platform,
+    dependency: Vec<Platform>,
+}
+
+fn platform(text: &str) -> Platform {
+    Platform::from_str(text).unwrap_or_else(|e| panic!("{text}: {e}"))
+}
+
+impl Project {
+    fn statics(&self) -> Vec<Static<'_>> {
+        let statics = self.theirs.iter().map(|fields| Static {
+            allocator: &fields[0],
+            predicate: platform(&fields[1]),
+            dependency: fields[2..].iter().map(|text| platform(text)).collect(),
+        });
+        statics.collect()
+    }
+
+    fn line(&self) -> Line {
+        Line::parse(&self.ours, self.kind == "executable")
+    }
+}
+
+/// What their block gives on a target.
+fn theirs(statics: &[Static], features: &[Cfg], facts: &Facts) -> Gets {
+    let mut holding = statics.iter().filter(|s| facts.matches(&s.predicate, features));
+    match (holding.next(), holding.next()) {
+        (None, _) => System,
+        (Some(one), None)
+            if one.dependency.is_empty()
+                || one.dependency.iter().any(|d| facts.matches(d, features)) =>
+        {
+            Gets::named(one.allocator)
+        }
+        _ => Error,
+    }
+}
+
+/// Our line, as far as the rule is told of it.
+struct Line {
+    argument: Option<Allocator>,
+    artifact: Artifact,
+    fallback: Option<(Gets, Platform)>,
+}
+
+impl Line {
+    /// `MACRO!(WHO, #[cfg(…)] fallback: TYPE = EXPR)`, of which every part may be missing.
+    fn parse(text: &str, executable: bool) -> Self {
+        let (_, text) = text.split_once("!(").expect("a call of a macro");
+        let text = text.trim_end_matches(';').strip_suffix(')').expect("it ends");
+        let (who, option) = match text.find("#[cfg(").or_else(|| text.find("fallback:")) {
+            Some(at) => (text[..at].trim_end_matches([',', ' ']), &text[at..]),
+            None => (text, ""),
+        };
+        let (argument, artifact) = match who {
+            "" if executable => (None, Artifact::Executable),
+            "" => (None, Artifact::Library),
+            "executable" => (None, Artifact::Executable),
+            "jemalloc" if executable => (Some(Allocator::Jemalloc), Artifact::Executable),
+            "jemalloc" => (Some(Allocator::Jemalloc), Artifact::Library),
+            other => panic!("{other}: an argument that this test does not know"),
+        };
+        let fallback = (!option.is_empty()).then(|| {
+            let (predicate, fallback) = option.split_once("fallback: ").expect("a fallback");
+            let predicate = match predicate.trim().strip_prefix("#[") {
+                Some(cfg) => platform(cfg.strip_suffix(']').expect("an attribute")),
+                None => platform("cfg(all())"),
+            };
+            (Gets::named(fallback), predicate)
+        });
+        Line { argument, artifact, fallback }
+    }
+}
+
+/// What our line gives on a target, and why; the only place that asks the rule.
+fn ours(line: &Line, facts: &Facts) -> (Gets, Reason) {
+    let decided = |build: Build| decide(line.argument, build.veto(), false, false, line.artifact);
+    let reason = decided(facts.build());
+    let gets = match (reason.allocator(), &line.fallback) {
+        (Allocator::Jemalloc, _) => Jemalloc,
+        (_, Some((fallback, predicate)))
+            if reason == Reason::Target
+                && facts.matches(predicate, &[])
+                && decided(Build { cfg_jemalloc: true, ..facts.build() }).allocator()
+                    == Allocator::Jemalloc =>
+        {
+            *fallback
+        }
+        _ => System,
+    };
+    (gets, reason)
+}
+
+/// A difference between theirs and ours on one target.
+struct Difference<'a> {
+    facts: &'a Facts,
+    theirs: Gets,
+    ours: Gets,
+    reason: Reason,
+}
+
+impl Difference<'_> {
+    /// They have jemalloc where it is not on the list.
+    fn unlisted(&self) -> bool {
+        self.theirs == Jemalloc && self.ours != Jemalloc && self.reason == Reason::Target
+    }
+
+    fn os(&self) -> &str {
+        self.facts.get("target_os")
+    }
+
+    fn arch(&self) -> &str {
+        self.facts.get("target_arch")
+    }
+
+    fn family(&self, name: &str) -> bool {
+        self.facts.cfg.contains(&Cfg::KeyPair("target_family".into(), name.into()))
+    }
+}
+
+/// The processors for which tikv-jemallocator 0.7 has an ALIGNOF_MAX_ALIGN_T, without which it does
+/// not compile.
+const KNOWN: [&str; 13] = [
+    "arm",
+    "mips",
+    "powerpc",
+    "x86",
+    "x86_64",
+    "aarch64",
+    "powerpc64",
+    "loongarch64",
+    "mips64",
+    "riscv32",
+    "riscv64",
+    "s390x",
+    "sparc64",
+];
+
+struct Explanation {
+    letter: char,
+    text: &'static str,
+    holds: fn(&Difference) -> bool,
+}
+
+/// Every difference that there may be, the first that holds.
+const EXPLANATIONS: [Explanation; 8] = [
+    Explanation {
+        letter: 'A',
+        text: "Theirs does not compile there: the static names a crate that their `Cargo.toml` \
+               does not depend on for this target.",
+        holds: |d| d.theirs == Error,
+    },
+    Explanation {
+        letter: 'B',
+        text: "Ours is the system allocator because the triple turns a sanitizer on, which has to \
+               see every allocation.",
+        holds: |d| d.reason == Reason::Sanitizer && d.ours == System,
+    },
+    Explanation {
+        letter: 'C',
+        text: "Theirs does not build there: jemalloc needs a Unix C library, its configure \
+               script rejects the target or cannot run, what it builds does not link, or \
+               tikv-jemallocator does not know the processor.",
+        holds: |d| {
+            let unix = d.family("unix") && !d.family("wasm");
+            let fails = matches!(d.os(), "windows" | "android" | "illumos");
+            d.unlisted() && (!unix || fails || !KNOWN.contains(&d.arch()))
+        },
+    },
+    Explanation {
+        letter: 'D',
+        text: "Theirs is unsafe there: jemalloc takes the page size of the machine that builds \
+               it, and aborts at start-up where the kernel's pages are larger.",
+        holds: |d| d.unlisted() && d.os() == "linux" && d.facts.build().target.lg_page().is_some(),
+    },
+    Explanation {
+        letter: 'E',
+        text: "Theirs does not link as a static program there: `__ffsdi2` is in libgcc alone.",
+        holds: |d| {
+            let musl = d.facts.get("target_env") == "musl" && d.os() == "linux";
+            d.unlisted() && musl && matches!(d.arch(), "x86" | "arm" | "riscv64")
+        },
+    },
+    Explanation {
+        letter: 'F',
+        text: "Ours is off the list because jemalloc was not seen to work there, by us or by \
+               anybody that we know of. `--cfg alloc_switch=\"jemalloc\"` turns it on.",
+        holds: |d| d.unlisted(),
+    },
+    Explanation {
+        letter: 'G',
+        text: "Theirs leaves the system allocator, by choice or for want of a test; ours gives \
+               jemalloc, because the target is on the list. `#[cfg(…)]` before our line, or \
+               `--cfg alloc_switch=\"system\"`, keeps theirs.",
+        holds: |d| d.theirs == System && d.ours == Jemalloc && d.facts.build().target.is_listed(),
+    },
+    Explanation {
+        letter: 'H',
+        text: "Both work there: theirs is mimalloc, ours prefers jemalloc where it is on the \
+               list, and has mimalloc as the fallback elsewhere.",
+        holds: |d| d.theirs == Mimalloc && d.ours == Jemalloc && d.facts.build().target.is_listed(),
+    },
+];
+
+/// For each triple the heading under which `targets.tsv` has it: the evidence.
+fn evidence() -> BTreeMap<String, String> {
+    let table = fs::read_to_string(format!("{ROOT}/tests/targets.tsv")).unwrap();
+    let mut evidence = BTreeMap::new();
+    for group in table.split("\n\n").skip(1) {
+        let (heading, rows): (Vec<_>, Vec<_>) = group.lines().partition(|l| l.starts_with('#'));
+        let heading: Vec<_> = heading.iter().map(|l| l.trim_start_matches('#').trim()).collect();
+        assert!(!heading.is_empty(), "a group without a heading:\n{group}");
+        for row in rows {
+            let triple = row.split('\t').next().unwrap();
+            evidence.insert(triple.to_owned(), heading.join(" "));
+        }
+    }
+    evidence
+}
+
+const BEGIN: &str = "<!-- Printed by ci/field. -->\n";
+const END: &str = "<!-- To here. -->\n";
+
+#[test]
+fn the_page_is_what_the_predicates_give() {
+    let path = format!("{ROOT}/docs/field.md");
+    let before = fs::read_to_string(&path).unwrap_or_default();
+    let built = match before.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(END)) {
+        Some((built, _)) => built,
+        None => "",
+    };
+    let page = page(built);
+    if env::var_os("UPDATE").is_some() {
+        fs::write(&path, &page).unwrap();
+    }
+    let page_is_there = fs::read_to_string(&path).unwrap_or_default() == page;
+    assert!(page_is_there, "docs/field.md is not what this test writes: UPDATE=1 writes it anew");
+}
+
+fn page(built: &str) -> String {
+    let field = fs::read_to_string(format!("{ROOT}/tests/field.toml")).unwrap();
+    let field: Field = basic_toml::from_str(&field).unwrap();
+    let evidence = evidence();
+    let (mut lines, mut known, mut counts) = (String::new(), String::new(), String::new());
+    // letter → heading → triples
+    let mut explained: BTreeMap<char, BTreeMap<&str, Vec<&str>>> = BTreeMap::new();
+    let mut unexplained = Vec::new();
+
+    for project in &field.project {
+        let (statics, line) = (project.statics(), project.line());
+        let feature = |name: &String| Cfg::KeyPair("feature".into(), name.clone());
+        let features: Vec<_> = project.features.iter().map(feature).collect();
+        let both = |facts: &Facts| (theirs(&statics, &features, facts), ours(&line, facts));
+
+        let (mut their_counts, mut our_counts) = ([0; 4], [0; 4]);
+        let (mut same, mut why) = (0, BTreeMap::new());
+        for facts in triples() {
+            let (theirs, (ours, reason)) = both(facts);
+            their_counts[theirs as usize] += 1;
+            our_counts[ours as usize] += 1;
+            if theirs == ours {
+                same += 1;
+                continue;
+            }
+            let difference = Difference { facts, theirs, ours, reason };
+            let explanation = EXPLANATIONS.iter().find(|e| (e.holds)(&difference));
+            match (explanation, evidence.get(&facts.triple)) {
+                (Some(explanation), Some(heading)) => {
+                    *why.entry(explanation.letter).or_insert(0) += 1;
+                    let headings = explained.entry(explanation.letter).or_default();
+                    let triples = headings.entry(heading).or_default();
+                    if !triples.contains(&facts.triple.as_str()) {
+                        triples.push(&facts.triple);
+                    }
+                }
+                _ => unexplained.push(format!(
+                    "{} on {}: theirs {theirs:?}, ours {ours:?} ({reason:?})",
+                    project.name, facts.triple
+                )),
+            }
+        }
+
+        let name = &project.name;
+        let kind = match project.kind.as_str() {
+            "executable" => "program",
+            "python" => "Python extension",
+            "node" => "Node extension",
+            other => panic!("{other}: an unknown kind"),
+        };
+        let note = project.note.as_deref().unwrap_or("");
+        writeln!(lines, "| {name} | {kind} | {} | `{}` | {note} |", project.source, project.ours)
+            .unwrap();
+
+        write!(known, "| {name} |").unwrap();
+        for (_, well_known) in WELL_KNOWN {
+            let (theirs, (ours, _)) = both(triple(well_known));
+            match theirs == ours {
+                true => write!(known, " {} |", ours.letter()).unwrap(),
+                false => write!(known, " {} → **{}** |", theirs.letter(), ours.letter()).unwrap(),
+            }
+        }
+        known.push('\n');
+
+        write!(counts, "| {name} |").unwrap();
+        for gets in Gets::ALL {
+            write!(counts, " {} |", their_counts[gets as usize]).unwrap();
+        }
+        for gets in [Jemalloc, Mimalloc, System] {
+            write!(counts, " {} |", our_counts[gets as usize]).unwrap();
+        }
+        let why: Vec<_> = why.iter().map(|(letter, count)| format!("{count} {letter}")).collect();
+        writeln!(counts, " {same} | {} |", why.join(", ")).unwrap();
+    }
+    assert!(unexplained.is_empty(), "without an explanation:\n{}", unexplained.join("\n"));
+
+    let mut reasons = String::new();
+    for explanation in &EXPLANATIONS {
+        let Some(headings) = explained.get(&explanation.letter) else {
+            panic!("{}: an explanation of nothing", explanation.letter)
+        };
+        writeln!(reasons, "**{}.** {}\n", explanation.letter, explanation.text).unwrap();
+        for (heading, triples) in headings {
+            let count = triples.len();
+            let (shown, more) = (&triples[..count.min(3)], if count > 3 { ", …" } else { "" });
+            writeln!(reasons, "* {heading}: {} ({count}{more})", shown.join(", ")).unwrap();
+        }
+        reasons.push('\n');
+    }
+
+    let version = output(Command::new(rustc()).arg("-V"));
+    let version: Vec<_> = version.split(' ').take(2).collect();
+    let heads: Vec<_> = WELL_KNOWN.iter().map(|(head, _)| *head).collect();
+    format!(
+        "\
+# The field: allocator blocks that become one line
+
+{projects} projects that choose their allocator by hand, under a `cfg` of their own. `tests/field.toml`
+has their predicates, and `tests/field.rs` evaluates them, with Cargo's own crate `cargo-platform`, and
+our rule for the line beside them, for each of the {triples} triples that {version} knows. It writes this
+page, and fails where the two differ without a reason of those below.
+
+**j** is jemalloc, **m** mimalloc, **s** the system allocator; **×** does not compile. A row is for the
+released program: with its features, without a sanitizer, Miri or fuzzing. Ours gives the system allocator
+under each of these, theirs seldom does.
+
+## One line for each
+
+| project | ends in | the block | our line | |
+|---|---|---|---|---|
+{lines}
+## What both give, where most programs run
+
+A letter alone: both give it. Two: theirs → **ours**.
+
+| project | {heads} |
+|---|{dashes}
+{known}
+## What both give, over all triples
+
+| project | theirs: j | m | s | × | ours: j | m | s | the same | different, for the reason |
+|---|--:|--:|--:|--:|--:|--:|--:|--:|---|
+{counts}
+## Why they differ
+
+Under each reason the groups of `tests/targets.tsv` that its triples stand in, with what is known of them;
+what was run is in [targets.md](targets.md).
+
+{reasons}## Built with our line
+
+{BEGIN}{built}{END}",
+        projects = field.project.len(),
+        triples = triples().len(),
+        version = version.join(" "),
+        heads = heads.join(" | "),
+        dashes = "---|".repeat(heads.len()),
+    )
+}

@@ -13,8 +13,7 @@ use std::process::Command;
 use std::str::FromStr;
 use std::{env, fs};
 
-use alloc_switch::decide::{decide, Artifact, Build, Reason};
-use alloc_switch::Allocator;
+use alloc_switch::rule::{decide, falls_back, Allocator, Argument, Artifact, Caller, Reason};
 use cargo_platform::{Cfg, Platform};
 use serde::Deserialize;
 use triples::{output, rustc, triple, triples, Facts};
@@ -134,8 +133,7 @@ fn theirs(statics: &[Static], features: &[Cfg], facts: &Facts) -> Gets {
 
 /// Our line, as far as the rule is told of it.
 struct Line {
-    argument: Option<Allocator>,
-    artifact: Artifact,
+    caller: Caller,
     fallback: Option<(Gets, Platform)>,
 }
 
@@ -149,12 +147,10 @@ impl Line {
             None => (text, ""),
         };
         let (argument, artifact) = match who {
-            "" if executable => (None, Artifact::Executable),
-            "" => (None, Artifact::Library),
-            "executable" => (None, Artifact::Executable),
-            "jemalloc" if executable => (Some(Allocator::Jemalloc), Artifact::Executable),
-            "jemalloc" => (Some(Allocator::Jemalloc), Artifact::Library),
-            other => panic!("{other}: an argument that this test does not know"),
+            "" if executable => (Argument::Nothing, Artifact::Executable),
+            "executable" if executable => (Argument::Executable, Artifact::Executable),
+            "jemalloc" if !executable => (Argument::Jemalloc, Artifact::Library),
+            other => panic!("`{other}` where executable is {executable}: not a line of field.toml"),
         };
         let fallback = (!option.is_empty()).then(|| {
             let (predicate, fallback) = option.split_once("fallback: ").expect("a fallback");
@@ -164,21 +160,18 @@ impl Line {
             };
             (Gets::named(fallback), predicate)
         });
-        Line { argument, artifact, fallback }
+        Line { caller: Caller { argument, artifact }, fallback }
     }
 }
 
 /// What our line gives on a target, and why; the only place that asks the rule.
 fn ours(line: &Line, facts: &Facts) -> (Gets, Reason) {
-    let decided = |build: Build| decide(line.argument, build.veto(), false, false, line.artifact);
-    let reason = decided(facts.build());
+    let veto = facts.build().veto();
+    let reason = decide(line.caller, veto, false);
     let gets = match (reason.allocator(), &line.fallback) {
         (Allocator::Jemalloc, _) => Jemalloc,
         (_, Some((fallback, predicate)))
-            if reason == Reason::Target
-                && facts.matches(predicate, &[])
-                && decided(Build { cfg_jemalloc: true, ..facts.build() }).allocator()
-                    == Allocator::Jemalloc =>
+            if falls_back(line.caller, veto, false) && facts.matches(predicate, &[]) =>
         {
             *fallback
         }
@@ -198,7 +191,7 @@ struct Difference<'a> {
 impl Difference<'_> {
     /// They have jemalloc where it is not on the list.
     fn unlisted(&self) -> bool {
-        self.theirs == Jemalloc && self.ours != Jemalloc && self.reason == Reason::Target
+        self.theirs == Jemalloc && self.ours != Jemalloc && self.reason == Reason::UnlistedTarget
     }
 
     fn os(&self) -> &str {
@@ -267,7 +260,9 @@ const EXPLANATIONS: [Explanation; 8] = [
         letter: 'D',
         text: "Theirs is unsafe there: jemalloc takes the page size of the machine that builds \
                it, and aborts at start-up where the kernel's pages are larger.",
-        holds: |d| d.unlisted() && d.os() == "linux" && d.facts.build().target.lg_page().is_some(),
+        holds: |d| {
+            d.unlisted() && d.os() == "linux" && d.facts.build().target.lg_page(false).is_some()
+        },
     },
     Explanation {
         letter: 'E',
@@ -279,8 +274,9 @@ const EXPLANATIONS: [Explanation; 8] = [
     },
     Explanation {
         letter: 'F',
-        text: "Ours is off the list because jemalloc was not seen to work there, by us or by \
-               anybody that we know of. `--cfg alloc_switch=\"jemalloc\"` turns it on.",
+        text: "Ours is off the list because we have not run jemalloc there, or because the C \
+               library's own malloc is jemalloc; theirs may well work. \
+               `--cfg alloc_switch=\"jemalloc\"` turns it on.",
         holds: |d| d.unlisted(),
     },
     Explanation {
@@ -292,8 +288,9 @@ const EXPLANATIONS: [Explanation; 8] = [
     },
     Explanation {
         letter: 'H',
-        text: "Both work there: theirs is mimalloc, ours prefers jemalloc where it is on the \
-               list, and has mimalloc as the fallback elsewhere.",
+        text: "Theirs is mimalloc, by choice. Ours prefers jemalloc where it is on the list, and \
+               has mimalloc as the fallback elsewhere; \
+               `custom: mimalloc::MiMalloc = mimalloc::MiMalloc` in its place keeps theirs.",
         holds: |d| d.theirs == Mimalloc && d.ours == Jemalloc && d.facts.build().target.is_listed(),
     },
 ];
@@ -312,6 +309,21 @@ fn evidence() -> BTreeMap<String, String> {
         }
     }
     evidence
+}
+
+/// Breaks lines at 100 columns, those after the first with an indentation.
+fn wrapped(text: &str, indentation: &str) -> String {
+    let (mut lines, mut line) = (String::new(), String::new());
+    for word in text.split(' ') {
+        if line.chars().count() + 1 + word.chars().count() > 100 {
+            lines.push_str(&line);
+            lines.push('\n');
+            line = format!("{indentation}{word}");
+        } else {
+            line = if line.is_empty() { word.to_owned() } else { format!("{line} {word}") };
+        }
+    }
+    format!("{lines}{line}\n")
 }
 
 const BEGIN: &str = "<!-- Printed by ci/field. -->\n";
@@ -414,11 +426,16 @@ fn page(built: &str) -> String {
         let Some(headings) = explained.get(&explanation.letter) else {
             panic!("{}: an explanation of nothing", explanation.letter)
         };
-        writeln!(reasons, "**{}.** {}\n", explanation.letter, explanation.text).unwrap();
+        let text = format!("**{}.** {}", explanation.letter, explanation.text);
+        reasons.push_str(&wrapped(&text, ""));
+        reasons.push('\n');
         for (heading, triples) in headings {
-            let count = triples.len();
-            let (shown, more) = (&triples[..count.min(3)], if count > 3 { ", …" } else { "" });
-            writeln!(reasons, "* {heading}: {} ({count}{more})", shown.join(", ")).unwrap();
+            let (count, example) = (triples.len(), triples[0]);
+            let of = match count {
+                1 => example.to_owned(),
+                _ => format!("{example} and {} more", count - 1),
+            };
+            reasons.push_str(&wrapped(&format!("* {heading}: {of}"), "  "));
         }
         reasons.push('\n');
     }
@@ -430,14 +447,15 @@ fn page(built: &str) -> String {
         "\
 # The field: allocator blocks that become one line
 
-{projects} projects that choose their allocator by hand, under a `cfg` of their own. `tests/field.toml`
-has their predicates, and `tests/field.rs` evaluates them, with Cargo's own crate `cargo-platform`, and
-our rule for the line beside them, for each of the {triples} triples that {version} knows. It writes this
-page, and fails where the two differ without a reason of those below.
+{projects} projects that choose their allocator by hand, under a `cfg` of their own.
+`tests/field.toml` has their predicates. `tests/field.rs` evaluates them with Cargo's own crate
+`cargo-platform`, and our rule for the line beside them, for each of the {triples} triples that
+{version} knows, a bare-metal one too. It writes this page, and fails where the two differ without
+one of the reasons below.
 
-**j** is jemalloc, **m** mimalloc, **s** the system allocator; **×** does not compile. A row is for the
-released program: with its features, without a sanitizer, Miri or fuzzing. Ours gives the system allocator
-under each of these, theirs seldom does.
+**j** is jemalloc, **m** mimalloc, **s** the system allocator; **×** does not compile. A row is for
+the program as it is released: with its features, without a sanitizer, Miri or fuzzing. Ours gives
+the system allocator under each of these; theirs seldom does.
 
 ## One line for each
 
@@ -458,8 +476,8 @@ A letter alone: both give it. Two: theirs → **ours**.
 {counts}
 ## Why they differ
 
-Under each reason the groups of `tests/targets.tsv` that its triples stand in, with what is known of them;
-what was run is in [targets.md](targets.md).
+Under each reason are the groups of `tests/targets.tsv` in which its triples stand, and what is
+known of them. What was run is in [targets.md](targets.md).
 
 {reasons}## Built with our line
 

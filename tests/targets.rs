@@ -1,4 +1,4 @@
-//! The allow-list stands in `Cargo.toml`, for Cargo, and in `src/decide.rs`, for the rule. For every target that rustc
+//! The allow-list stands in `Cargo.toml`, for Cargo, and in `src/rule.rs`, for the rule. For every target that rustc
 //! knows and every cfg that counts, what Cargo would build is what the rule says, and by default both are what
 //! `targets.tsv` says to a reader.
 
@@ -10,8 +10,7 @@ use std::fs;
 use std::process::Command;
 use std::str::FromStr;
 
-use alloc_switch::decide::{decide, Artifact, Build, Reason};
-use alloc_switch::Choice;
+use alloc_switch::rule::{decide, Allocator, Argument, Artifact, Build, Caller, Reason};
 use cargo_platform::{Cfg, Platform};
 use serde_json::Value;
 use triples::{output, rustc, triple, triples, Facts};
@@ -28,7 +27,7 @@ struct Variant {
     change: fn(Build<'_>) -> Build<'_>,
 }
 
-const VARIANTS: [Variant; 7] = [
+const VARIANTS: [Variant; 8] = [
     Variant { default_features: true, cfg: None, change: |b| b },
     Variant {
         default_features: false,
@@ -46,6 +45,7 @@ const VARIANTS: [Variant; 7] = [
         change: |b| Build { cfg_jemalloc: true, ..b },
     },
     Variant { default_features: true, cfg: Some("miri"), change: |b| Build { miri: true, ..b } },
+    Variant { default_features: true, cfg: Some("kani"), change: |b| Build { kani: true, ..b } },
     Variant {
         default_features: true,
         cfg: Some("fuzzing"),
@@ -173,10 +173,11 @@ fn the_default_is_what_the_table_says() {
     let mut wrong = Vec::new();
     for facts in triples() {
         let triple = facts.triple.as_str();
-        let veto = facts.build().veto();
-        let choice = Choice::new(decide(None, veto, false, false, Artifact::Executable));
-        let allocator = if choice.is_jemalloc() { "jemalloc" } else { "system" };
-        let rule = format!("{allocator}\t{}", choice.reason().as_str());
+        let caller = Caller { argument: Argument::Nothing, artifact: Artifact::Executable };
+        let reason = decide(caller, facts.build().veto(), false);
+        let jemalloc = reason.allocator() == Allocator::Jemalloc;
+        let allocator = if jemalloc { "jemalloc" } else { "system" };
+        let rule = format!("{allocator}\t{}", reason.as_str());
         let row = rows.get(triple).copied().unwrap_or("missing");
         if row != rule {
             wrong.push(format!("{triple}: targets.tsv says {row}, the rule {rule}"));

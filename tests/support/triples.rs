@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::{env, thread};
 
-use alloc_switch::decide::{Build, Target};
+use alloc_switch::rule::{Build, Target};
 use cargo_platform::{Cfg, Platform};
 
 pub fn rustc() -> String {
@@ -59,6 +59,7 @@ impl Facts {
             feature_jemalloc: true,
             override_malloc: false,
             miri: false,
+            kani: false,
             fuzzing: false,
             sanitizer: false,
             prefer_dynamic: false,

@@ -1,9 +1,11 @@
-//! A custom allocator that hands out one arena from front to back and takes nothing back, for a program that runs once
-//! and ends. The block at the end of the arena is resized in place, so a vector that grows alone copies nothing.
+//! An allocator of one's own that hands out one arena from front to back and takes nothing back, for a
+//! program that runs once and ends. The block at the end of the arena is resized in place, so a vector
+//! that grows alone copies nothing.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::UnsafeCell;
-use std::ptr;
+use std::hint::black_box;
+use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use alloc_switch::InPlaceAlloc;
@@ -30,8 +32,8 @@ impl Bump {
     }
 }
 
-// SAFETY: a block starts at a multiple of its alignment, since the arena starts at a multiple of 4,096 and larger
-// alignments are refused; and it ends where `end` was moved to.
+// SAFETY: a block starts at a multiple of its alignment, since the arena starts at a multiple of
+// 4,096 and larger alignments are refused; and it ends where `end` was moved to.
 unsafe impl GlobalAlloc for Bump {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let place = |end: usize| {
@@ -50,10 +52,11 @@ unsafe impl GlobalAlloc for Bump {
     unsafe fn dealloc(&self, _ptr: *mut u8, _layout: Layout) {}
 
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        // SAFETY: the caller's promises; the new layout is valid because the caller says so. The blocks are distinct.
+        // SAFETY: the caller's promises; the new layout is valid because the caller says so. The
+        // blocks are distinct.
         unsafe {
-            if self.reallocate_inplace(ptr, layout, new_size) >= new_size {
-                return ptr;
+            if let Some(block) = self.reallocate_inplace(ptr, layout, new_size) {
+                return block.as_ptr();
             }
             let new = self.alloc(Layout::from_size_align_unchecked(new_size, layout.align()));
             if !new.is_null() {
@@ -64,21 +67,22 @@ unsafe impl GlobalAlloc for Bump {
     }
 }
 
-// SAFETY: only the block at the end of the arena is resized, and only by the thread that moves `end` from where that block
-// ends. `usable_size` is the provided one: a block is as large as was asked for.
+// SAFETY: only the block at the end of the arena is resized, and only by the thread that moves `end`
+// from where that block ends. `usable_size` is the provided one: a block is as large as was asked
+// for.
 unsafe impl InPlaceAlloc for Bump {
-    unsafe fn reallocate_inplace(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> usize {
+    unsafe fn reallocate_inplace(
+        &self,
+        ptr: *mut u8,
+        layout: Layout,
+        new_size: usize,
+    ) -> Option<NonNull<u8>> {
         let start = ptr as usize - self.start() as usize;
         let end = start + layout.size();
-        match start.checked_add(new_size) {
-            Some(new_end) if new_end <= SIZE => {
-                match self.end.compare_exchange(end, new_end, Relaxed, Relaxed) {
-                    Ok(_) => new_size,
-                    Err(_) => layout.size(),
-                }
-            }
-            _ => layout.size(),
-        }
+        let new_end = start.checked_add(new_size).filter(|&new_end| new_end <= SIZE)?;
+        self.end.compare_exchange(end, new_end, Relaxed, Relaxed).ok()?;
+        // The compiler may know how large the block was.
+        NonNull::new(black_box(ptr))
     }
 }
 

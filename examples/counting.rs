@@ -1,6 +1,7 @@
-//! A custom allocator that counts, around whichever allocator the rule chooses.
+//! An allocator of one's own that counts, around whichever allocator the rule chooses.
 
 use std::alloc::{GlobalAlloc, Layout};
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use alloc_switch::InPlaceAlloc;
@@ -75,14 +76,16 @@ unsafe impl<A: InPlaceAlloc> InPlaceAlloc for Counting<A> {
         unsafe { self.inner.usable_size(ptr, layout) }
     }
 
-    unsafe fn reallocate_inplace(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> usize {
+    unsafe fn reallocate_inplace(
+        &self,
+        ptr: *mut u8,
+        layout: Layout,
+        new_size: usize,
+    ) -> Option<NonNull<u8>> {
         // SAFETY: the caller's promise.
-        let usable = unsafe { self.inner.reallocate_inplace(ptr, layout, new_size) };
-        let (old_size, done) = (layout.size(), usable >= new_size);
-        if (new_size > old_size && done) || (new_size < old_size && usable < old_size) {
-            self.resized(old_size, new_size);
-        }
-        usable
+        let block = unsafe { self.inner.reallocate_inplace(ptr, layout, new_size) }?;
+        self.resized(layout.size(), new_size);
+        Some(block)
     }
 }
 

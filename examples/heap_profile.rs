@@ -1,5 +1,5 @@
-//! Writes a heap profile, if the program was built for it: `cargo run --release --example heap_profile --features
-//! profiling`.
+//! Writes a heap profile, if the program was built for it:
+//! `cargo run --release --example heap_profile --features profiling`.
 
 use std::collections::HashMap;
 

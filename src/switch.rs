@@ -35,6 +35,7 @@ pub struct Switch<D>(D);
 #[derive(Clone, Copy)]
 pub struct Decided<const ALLOCATOR: u8, const REASON: u8, F = ()>(F);
 
+#[cfg(alloc_switch_jemalloc)]
 const JEMALLOC: u8 = Allocator::Jemalloc as u8;
 const SYSTEM: u8 = Allocator::System as u8;
 const FALLBACK: u8 = Allocator::Fallback as u8;

@@ -1,5 +1,7 @@
 //! The C library, by platform. What it cannot do, it is not asked: `Handle` has those answers.
 
+#![cfg_attr(alloc_switch_malloc, allow(dead_code))] // jemalloc answers then
+
 use std::alloc::Layout;
 use std::fmt;
 use std::hint::black_box;

@@ -15,6 +15,7 @@ use rule::{Build, Target};
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=src/rule.rs");
+    println!("cargo:rerun-if-env-changed=CARGO_CFG_MIRI");
     refuse_leaks();
     let encoded_flags = var("CARGO_ENCODED_RUSTFLAGS");
     let build = Build {

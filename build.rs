@@ -85,8 +85,8 @@ fn stop(sentence: &str) -> ! {
     process::exit(1)
 }
 
-/// By these two the macros know an executable. Cargo gives neither to a build script, so one that is
-/// here was inherited, and every library of the build would look like an executable.
+/// By these two the macros know an executable. Cargo gives neither to a build script, so one that
+/// is here was inherited, and every library of the build would look like an executable.
 fn refuse_leaks() {
     for name in ["CARGO_BIN_NAME", "CARGO_TARGET_TMPDIR"] {
         println!("cargo:rerun-if-env-changed={name}");

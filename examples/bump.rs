@@ -1,6 +1,6 @@
-//! An allocator of one's own that hands out one arena from front to back and takes nothing back, for a
-//! program that runs once and ends. The block at the end of the arena is resized in place, so a vector
-//! that grows alone copies nothing.
+//! An allocator of one's own that hands out one arena from front to back and takes nothing back,
+//! for a program that runs once and ends. The block at the end of the arena is resized in place, so
+//! a vector that grows alone copies nothing.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::UnsafeCell;
@@ -67,9 +67,9 @@ unsafe impl GlobalAlloc for Bump {
     }
 }
 
-// SAFETY: only the block at the end of the arena is resized, and only by the thread that moves `end`
-// from where that block ends. `usable_size` is the provided one: a block is as large as was asked
-// for.
+// SAFETY: only the block at the end of the arena is resized, and only by the thread that moves
+// `end` from where that block ends. `usable_size` is the provided one: a block is as large as was
+// asked for.
 unsafe impl InPlaceAlloc for Bump {
     unsafe fn reallocate_inplace(
         &self,

@@ -113,8 +113,8 @@ impl Choice {
         matches!(self.allocator(), Allocator::Jemalloc)
     }
 
-    /// The version of jemalloc that was compiled, such as `5.3.1`. `None` for another allocator, and
-    /// for a jemalloc that was built elsewhere and named with `JEMALLOC_OVERRIDE`.
+    /// The version of jemalloc that was compiled, such as `5.3.1`. `None` for another allocator,
+    /// and for a jemalloc that was built elsewhere and named with `JEMALLOC_OVERRIDE`.
     pub const fn version(self) -> Option<&'static str> {
         match self.allocator() {
             Allocator::Jemalloc => VERSION,

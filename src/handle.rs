@@ -45,11 +45,12 @@ pub trait Handle: Sync {
     /// miss it?
     ///
     /// It allocates a few blocks, looks whether the allocator has counted them, and frees them. On
-    /// jemalloc it reads the calling thread's counter (`thread.allocatedp`). On the system allocator
-    /// it reads those of glibc 2.33 and later (`mallinfo2`) or macOS (`malloc_zone_statistics`), with
-    /// a block of up to 64 MiB that is never touched. Elsewhere, and on a fallback, there is nobody
-    /// to ask, and only the sanitizer counts. No question is asked about an address, so that
-    /// whatever is registered, this may be called from anywhere but an allocator.
+    /// jemalloc it reads the calling thread's counter (`thread.allocatedp`). On the system
+    /// allocator it reads those of glibc 2.33 and later (`mallinfo2`) or macOS
+    /// (`malloc_zone_statistics`), with a block of up to 64 MiB that is never touched. Elsewhere,
+    /// and on a fallback, there is nobody to ask, and only the sanitizer counts. No question is
+    /// asked about an address, so that whatever is registered, this may be called from anywhere but
+    /// an allocator.
     ///
     /// # Errors
     ///
@@ -115,9 +116,9 @@ pub trait Handle: Sync {
     /// is idle. Without them that is done by whichever thread allocates or frees next. jemalloc:
     /// `background_thread`.
     ///
-    /// Threads do not survive `fork`. In the child jemalloc sets the option to off and does the work
-    /// in the child's own threads; nothing hangs and nothing is lost. A child that wants the threads
-    /// back calls this again; one that goes on to `exec` need not.
+    /// Threads do not survive `fork`. In the child jemalloc sets the option to off and does the
+    /// work in the child's own threads; nothing hangs and nothing is lost. A child that wants the
+    /// threads back calls this again; one that goes on to `exec` need not.
     ///
     /// # Errors
     ///
@@ -169,8 +170,8 @@ pub trait Handle: Sync {
         Err(Error::Unsupported)
     }
 
-    /// Writes the heap profile to a file, which is replaced: the sampled blocks that are still held,
-    /// with the stacks that allocated them. jemalloc: `prof.dump`.
+    /// Writes the heap profile to a file, which is replaced: the sampled blocks that are still
+    /// held, with the stacks that allocated them. jemalloc: `prof.dump`.
     ///
     /// # Errors
     ///
@@ -182,20 +183,21 @@ pub trait Handle: Sync {
         Err(Error::Unsupported)
     }
 
-    /// Writes the heap profile, as [`dump_profile`](Self::dump_profile) would, to `out`. It needs no
-    /// folder that can be written to on Linux, where it goes through memory (`memfd_create`);
+    /// Writes the heap profile, as [`dump_profile`](Self::dump_profile) would, to `out`. It needs
+    /// no folder that can be written to on Linux, where it goes through memory (`memfd_create`);
     /// elsewhere it goes through a file in [`std::env::temp_dir`], which does not stay behind.
     ///
     /// # Errors
     ///
-    /// Those of [`start_profile`](Self::start_profile); [`Error::Io`] if `out` fails, or there is no
-    /// room for the profile.
+    /// Those of [`start_profile`](Self::start_profile); [`Error::Io`] if `out` fails, or there is
+    /// no room for the profile.
     fn dump_profile_to(&self, out: &mut dyn io::Write) -> Result<(), Error> {
         let _ = out;
         Err(Error::Unsupported)
     }
 
-    /// Reads any of jemalloc's [controls](https://jemalloc.net/jemalloc.3.html#mallctl_namespace) by
+    /// Reads any of jemalloc's
+    /// [controls](https://jemalloc.net/jemalloc.3.html#mallctl_namespace) by
     /// its name, such as `opt.narenas` as a `u32`. Some make something when they are read, such as
     /// `arenas.create`. jemalloc: `mallctl`.
     ///
@@ -219,8 +221,8 @@ pub trait Handle: Sync {
         Err(Error::Unsupported)
     }
 
-    /// Writes a control that is safe to write whatever the value, such as `arenas.dirty_decay_ms` as
-    /// an `isize`. jemalloc: `mallctl`.
+    /// Writes a control that is safe to write whatever the value, such as `arenas.dirty_decay_ms`
+    /// as an `isize`. jemalloc: `mallctl`.
     ///
     /// # Errors
     ///
@@ -291,7 +293,8 @@ pub trait Handle: Sync {
 #[non_exhaustive]
 pub struct Stats {
     /// Bytes in blocks that the program holds. jemalloc: `stats.allocated`. glibc:
-    /// `uordblks + hblkhd`, which counts freed blocks in a thread's cache too. macOS: `size_in_use`.
+    /// `uordblks + hblkhd`, which counts freed blocks in a thread's cache too. macOS:
+    /// `size_in_use`.
     pub allocated: Option<usize>,
     /// Bytes in pages with at least one such block. jemalloc: `stats.active`.
     pub active: Option<usize>,
@@ -371,7 +374,8 @@ pub(crate) mod control {
     use super::Error;
     use crate::conf::CType;
 
-    /// Seals [`ControlValue`](super::ControlValue), so that each size and each bit pattern is known.
+    /// Seals [`ControlValue`](super::ControlValue), so that each size and each bit pattern is
+    /// known.
     pub trait Value: Sized {
         const TYPE: CType;
         /// What jemalloc reads and writes.

@@ -43,13 +43,13 @@ use crate::system;
 pub unsafe trait InPlaceAlloc: GlobalAlloc {
     /// The usable size of the block at `ptr` in bytes, at least `layout.size()`.
     ///
-    /// It is a size to hand to [`reallocate_inplace`](Self::reallocate_inplace) or to count with, and
-    /// no licence to write beyond `layout.size()`: the compiler may know how large the block was
-    /// when it was allocated.
+    /// It is a size to hand to [`reallocate_inplace`](Self::reallocate_inplace) or to count with,
+    /// and no licence to write beyond `layout.size()`: the compiler may know how large the block
+    /// was when it was allocated.
     ///
     /// jemalloc: `sallocx`. System: `malloc_usable_size` on Linux, Android and FreeBSD,
-    /// `malloc_size` on Apple, elsewhere the size asked for; on Windows because the standard library
-    /// moves over-aligned blocks within theirs. A fallback: the size asked for.
+    /// `malloc_size` on Apple, elsewhere the size asked for; on Windows because the standard
+    /// library moves over-aligned blocks within theirs. A fallback: the size asked for.
     ///
     /// # Safety
     ///
@@ -69,9 +69,9 @@ pub unsafe trait InPlaceAlloc: GlobalAlloc {
     /// * `None`: the block is as it was and keeps its layout, and `ptr` stays valid.
     ///
     /// jemalloc: `xallocx`. It resizes blocks above the small size classes (more than three and a
-    /// half pages) if the pages behind them are free; a smaller block stays in its size class, within
-    /// which every size is granted. System: a block grows into its usable size, and never shrinks.
-    /// A fallback: never.
+    /// half pages) if the pages behind them are free; a smaller block stays in its size class,
+    /// within which every size is granted. System: a block grows into its usable size, and never
+    /// shrinks. A fallback: never.
     ///
     /// # Safety
     ///

@@ -34,8 +34,8 @@ pub(crate) unsafe fn usable_size(ptr: *mut u8) -> usize {
     unsafe { ffi::sallocx(ptr.cast(), 0) }
 }
 
-/// See [`InPlaceAlloc`](crate::InPlaceAlloc). `sdallocx` requires that the block's size class is that
-/// of the size it is freed with: <https://jemalloc.net/jemalloc.3.html>.
+/// See [`InPlaceAlloc`](crate::InPlaceAlloc). `sdallocx` requires that the block's size class is
+/// that of the size it is freed with: <https://jemalloc.net/jemalloc.3.html>.
 ///
 /// # Safety
 ///
@@ -51,7 +51,8 @@ pub(crate) unsafe fn reallocate_inplace(
     // address, which is aligned. `nallocx` answers zero for a size that no block can have.
     let done =
         unsafe { ffi::xallocx(ptr.cast(), new_size, 0, flags) == ffi::nallocx(new_size, flags) };
-    // The compiler may have seen the size when the block was allocated, and must not connect the two.
+    // The compiler may have seen the size when the block was allocated, and must not connect the
+    // two.
     NonNull::new(black_box(ptr)).filter(|_| done)
 }
 

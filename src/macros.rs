@@ -49,7 +49,8 @@
 /// targets only:
 ///
 /// ```ignore
-/// alloc_switch::global_allocator!(#[cfg(windows)] fallback: mimalloc::MiMalloc = mimalloc::MiMalloc);
+/// alloc_switch::global_allocator!(#[cfg(windows)] fallback: mimalloc::MiMalloc =
+/// mimalloc::MiMalloc);
 /// ```
 ///
 /// # An allocator of your own
@@ -66,7 +67,8 @@
 /// // SAFETY: a null pointer is a refusal; the rest is the system allocator's.
 /// unsafe impl GlobalAlloc for NoMoreThan {
 ///     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-///         if layout.size() > self.0 { std::ptr::null_mut() } else { unsafe { System.alloc(layout) } }
+///         if layout.size() > self.0 { std::ptr::null_mut() } else { unsafe { System.alloc(layout)
+///         } }
 ///     }
 ///     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
 ///         unsafe { System.dealloc(ptr, layout) }
@@ -186,7 +188,8 @@ macro_rules! choice {
 /// # }
 ///
 /// #[global_allocator]
-/// static ALLOCATOR: Counted<alloc_switch::switch!(system)> = Counted(alloc_switch::switch!(system));
+/// static ALLOCATOR: Counted<alloc_switch::switch!(system)> =
+/// Counted(alloc_switch::switch!(system));
 /// ```
 #[macro_export]
 macro_rules! switch {
@@ -235,7 +238,8 @@ macro_rules! __options {
     };
     ($item:tt $c:tt $u:tt [$($f:tt)+], $(#[$attribute:meta])? fallback: $($rest:tt)*) => {
         ::core::compile_error!(
-            "alloc-switch: `fallback` stands twice: write one, of a type that your own `cfg` chooses"
+            "alloc-switch: `fallback` stands twice: write one, of a type that your own `cfg` \
+             chooses"
         );
     };
     ($($other:tt)*) => {
@@ -313,8 +317,14 @@ macro_rules! __chosen {
         #[cfg_attr(not(proc_macro), global_allocator)]
         $vis static $name: $crate::Switch<
             $crate::__private::Decided<
-                { $crate::__choice!($who $(fallback: $type = $value)?).allocator() as ::core::primitive::u8 },
-                { $crate::__choice!($who $(fallback: $type = $value)?).reason() as ::core::primitive::u8 },
+                {
+                    $crate::__choice!($who $(fallback: $type = $value)?).allocator()
+                        as ::core::primitive::u8
+                },
+                {
+                    $crate::__choice!($who $(fallback: $type = $value)?).reason()
+                        as ::core::primitive::u8
+                },
                 $crate::__type_or_unit!($($type)?),
             >,
         > = $crate::__private::seat($crate::__type_or_unit!($($value)?));
@@ -514,10 +524,12 @@ macro_rules! __note {
                     ".8byte {8}, {9}, {10}, {11}, {12}, {13}, {14}, {15}",
                     ".popsection",
                     ".endif",
-                    const NOTE.word(0), const NOTE.word(1), const NOTE.word(2), const NOTE.word(3),
-                    const NOTE.word(4), const NOTE.word(5), const NOTE.word(6), const NOTE.word(7),
-                    const NOTE.word(8), const NOTE.word(9), const NOTE.word(10), const NOTE.word(11),
-                    const NOTE.word(12), const NOTE.word(13), const NOTE.word(14), const NOTE.word(15),
+                    const NOTE.word(0), const NOTE.word(1), const NOTE.word(2),
+                    const NOTE.word(3), const NOTE.word(4), const NOTE.word(5),
+                    const NOTE.word(6), const NOTE.word(7), const NOTE.word(8),
+                    const NOTE.word(9), const NOTE.word(10), const NOTE.word(11),
+                    const NOTE.word(12), const NOTE.word(13), const NOTE.word(14),
+                    const NOTE.word(15),
                     present = const NOTE.is_present(),
                 );
             }

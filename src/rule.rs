@@ -334,7 +334,8 @@ impl Target<'_> {
 /// The options among rustc's flags, as `CARGO_ENCODED_RUSTFLAGS` has them: `-C`, `-Z` or `--cfg`,
 /// the option's name with hyphens, and its value without quotes.
 ///
-/// Cargo sets this variable for every build script, so that none inherited from outside can mislead.
+/// Cargo sets this variable for every build script, so that none inherited from outside can
+/// mislead.
 pub fn flags(encoded: &str) -> impl Iterator<Item = (&'static str, String, Option<&str>)> + '_ {
     const SPELLINGS: [(&str, &str); 4] =
         [("--codegen", "-C"), ("-C", "-C"), ("-Z", "-Z"), ("--cfg", "--cfg")];

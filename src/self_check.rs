@@ -14,8 +14,8 @@ use crate::system;
 #[non_exhaustive]
 pub enum SelfCheckError {
     /// Memory that this artifact allocates does not come from the allocator that was chosen for it:
-    /// another allocator is registered, or the feature `override-malloc` has put jemalloc behind the
-    /// system allocator's `malloc`.
+    /// another allocator is registered, or the feature `override-malloc` has put jemalloc behind
+    /// the system allocator's `malloc`.
     Artifact(Choice),
     /// Memory that the standard library allocates in its own compiled code comes from another
     /// allocator, because it is shared (`-C prefer-dynamic`, or a dependency of crate type dylib).
@@ -75,7 +75,8 @@ pub(crate) fn with_jemalloc(choice: Choice) -> Result<(), SelfCheckError> {
         return Err(SelfCheckError::Artifact(choice));
     }
 
-    // The part of `fmt::format` that allocates is in std's own object code, wherever that is linked.
+    // The part of `fmt::format` that allocates is in std's own object code, wherever that is
+    // linked.
     let before = allocated();
     let theirs = std::fmt::format(black_box(format_args!("{choice} {:p}", &before)));
     if !counts(before, theirs.len()) {

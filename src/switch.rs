@@ -21,8 +21,8 @@ use crate::system;
 ///
 /// [`global_allocator!`](crate::global_allocator!) makes the static, and
 /// [`switch!`](crate::switch!) is its type and its value for a wrapper that wants a
-/// `T: GlobalAlloc`. The parameter is the decision, which only these macros make. A `Switch` has the
-/// size of the fallback that the macro names, so in general none, and each of its functions is
+/// `T: GlobalAlloc`. The parameter is the decision, which only these macros make. A `Switch` has
+/// the size of the fallback that the macro names, so in general none, and each of its functions is
 /// `tikv_jemallocator::Jemalloc`'s, `std::alloc::System`'s or the fallback's.
 ///
 /// It has every function of [`Handle`] as a method. Code that is generic over the decision says

@@ -95,12 +95,10 @@ cfg_if::cfg_if! {
                 if mallinfo2.is_null() {
                     return None;
                 }
+                type Mallinfo2 = unsafe extern "C" fn() -> libc::mallinfo2;
                 // SAFETY: this is its signature.
-                let mallinfo2 = unsafe {
-                    std::mem::transmute::<*mut libc::c_void, unsafe extern "C" fn() -> libc::mallinfo2>(
-                        mallinfo2,
-                    )
-                };
+                let mallinfo2 =
+                    unsafe { std::mem::transmute::<*mut libc::c_void, Mallinfo2>(mallinfo2) };
                 // SAFETY: it takes nothing and locks what it reads.
                 Some(unsafe { mallinfo2() })
             }
@@ -136,8 +134,8 @@ cfg_if::cfg_if! {
             fn malloc_info() -> Result<String, Error> {
                 let (mut text, mut len) = (std::ptr::null_mut(), 0);
                 let failed = || Error::Io(std::io::Error::last_os_error().kind());
-                // SAFETY: both variables outlive the stream; once it is closed they tell of a buffer
-                // of that length, which is freed as the manual asks.
+                // SAFETY: both variables outlive the stream; once it is closed they tell of a
+                // buffer of that length, which is freed as the manual asks.
                 unsafe {
                     let stream = libc::open_memstream(&mut text, &mut len);
                     if stream.is_null() {
@@ -171,7 +169,10 @@ cfg_if::cfg_if! {
 
             extern "C" {
                 // malloc/malloc.h; not in libc.
-                fn malloc_zone_pressure_relief(zone: *mut libc::malloc_zone_t, goal: usize) -> usize;
+                fn malloc_zone_pressure_relief(
+                    zone: *mut libc::malloc_zone_t,
+                    goal: usize,
+                ) -> usize;
             }
 
             #[inline]
@@ -200,7 +201,8 @@ cfg_if::cfg_if! {
 
             #[inline]
             pub fn purge() -> Result<(), Error> {
-                // SAFETY: the function may be called at any time. The goal 0 is as much as possible.
+                // SAFETY: the function may be called at any time. The goal 0 is as much as
+                // possible.
                 let _ = unsafe { malloc_zone_pressure_relief(std::ptr::null_mut(), 0) };
                 Ok(())
             }

@@ -48,8 +48,8 @@ pub trait Handle: Sync {
     /// jemalloc it reads the calling thread's counter (`thread.allocatedp`). On the system
     /// allocator it reads those of glibc 2.33 and later (`mallinfo2`) or macOS
     /// (`malloc_zone_statistics`), with a block of up to 64 MiB that is never touched. Elsewhere,
-    /// and on a fallback, there is nobody to ask, and only the sanitizer counts. No question is
-    /// asked about an address, so that whatever is registered, this may be called from anywhere but
+    /// on a fallback, and where no block is to be had, there is nobody to ask, and only the
+    /// sanitizer counts. No question is asked about an address, so that whatever is registered, this may be called from anywhere but
     /// an allocator.
     ///
     /// # Errors

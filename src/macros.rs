@@ -415,9 +415,12 @@ macro_rules! __switch {
                 let witness = 0;
                 $(
                     $(#[cfg($($predicate)*)])?
-                    // SAFETY: the value is that of a constant expression, since this is one, and
-                    // its type stands in the parameter before this.
-                    let witness = unsafe { $crate::__private::witness::<$type>($value) };
+                    let witness = {
+                        let fallback: $type = $value; // no part of what is `unsafe` below
+                        // SAFETY: the value is that of a constant expression, since this is one,
+                        // and its type stands in the parameter before this.
+                        unsafe { $crate::__private::witness(fallback) }
+                    };
                 )?
                 witness
             },

@@ -91,7 +91,7 @@ pub(crate) fn with_jemalloc(choice: Choice) -> Result<(), SelfCheckError> {
 #[cfg(not(alloc_switch_malloc))]
 #[inline]
 pub(crate) fn with_system(choice: Choice) -> Result<(), SelfCheckError> {
-    const BYTES: [usize; 3] = [64 << 20, 1 << 20, 64 << 10];
+    const BYTES: [usize; 4] = [64 << 20, 1 << 20, 64 << 10, 4 << 10];
     let mut answers = BYTES.into_iter().flat_map(|bytes| [bytes; 4]).filter_map(|bytes| {
         let before = system::allocated()?;
         let after = with_block(bytes, system::allocated)??;

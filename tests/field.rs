@@ -258,18 +258,19 @@ const EXPLANATIONS: [Explanation; 8] = [
     },
     Explanation {
         letter: 'D',
-        text: "Theirs is unsafe there: jemalloc takes the page size of the machine that builds \
-               it, and aborts at start-up where the kernel's pages are larger.",
-        holds: |d| {
-            d.unlisted() && d.os() == "linux" && d.facts.build().target.lg_page(false).is_some()
-        },
-    },
-    Explanation {
-        letter: 'E',
         text: "Theirs does not link as a static program there: `__ffsdi2` is in libgcc alone.",
         holds: |d| {
             let musl = d.facts.get("target_env") == "musl" && d.os() == "linux";
             d.unlisted() && musl && matches!(d.arch(), "x86" | "arm" | "riscv64")
+        },
+    },
+    Explanation {
+        letter: 'E',
+        text:
+            "Theirs is unsafe there: jemalloc is built for the page size of the machine that \
+               builds it, or for 4 KiB, and aborts at start-up where the kernel's pages are larger.",
+        holds: |d| {
+            d.unlisted() && d.os() == "linux" && d.facts.build().target.lg_page(false).is_some()
         },
     },
     Explanation {

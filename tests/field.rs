@@ -1,6 +1,6 @@
-//! The allocator blocks of programs in the field, `field.toml`, and the line that takes the place of
-//! each: what both give, for every triple that rustc knows. `docs/field.md` is what this test writes;
-//! a difference that none of [`EXPLANATIONS`] explains fails it.
+//! The allocator blocks of programs in the field, `field.toml`, and the line that takes the place
+//! of each: what both give, for every triple that rustc knows. `docs/field.md` is what this test
+//! writes; a difference that none of [`EXPLANATIONS`] explains fails it.
 //!
 //! `UPDATE=1 cargo test --test field` writes the page anew.
 

@@ -1,6 +1,6 @@
-//! The allow-list stands in `Cargo.toml`, for Cargo, and in `src/rule.rs`, for the rule. For every target that rustc
-//! knows and every cfg that counts, what Cargo would build is what the rule says, and by default both are what
-//! `targets.tsv` says to a reader.
+//! The allow-list stands in `Cargo.toml`, for Cargo, and in `src/rule.rs`, for the rule. For every
+//! target that rustc knows and every cfg that counts, what Cargo would build is what the rule says,
+//! and by default both are what `targets.tsv` says to a reader.
 
 #[path = "support/triples.rs"]
 mod triples;

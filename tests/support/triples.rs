@@ -46,7 +46,7 @@ impl Facts {
             .unwrap_or("")
     }
 
-    /// Whether a predicate, or a triple, as in `[target.'…'.dependencies]` holds, with `more` cfg set.
+    /// Whether a predicate or a triple holds, as in `[target.'…'.dependencies]`, with `more` cfg.
     pub fn matches(&self, platform: &Platform, more: &[Cfg]) -> bool {
         platform.matches(&self.triple, &[&self.cfg, more].concat())
     }

@@ -266,9 +266,8 @@ const EXPLANATIONS: [Explanation; 8] = [
     },
     Explanation {
         letter: 'E',
-        text:
-            "Theirs is unsafe there: jemalloc is built for the page size of the machine that \
-               builds it, or for 4 KiB, and aborts at start-up where the kernel's pages are larger.",
+        text: "Theirs is unsafe there: jemalloc is built for the page size of the machine that \
+               builds it, or for 4 KiB, and aborts where the kernel's pages are larger.",
         holds: |d| {
             d.unlisted() && d.os() == "linux" && d.facts.build().target.lg_page(false).is_some()
         },

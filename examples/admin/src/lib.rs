@@ -1,0 +1,292 @@
+//! An administration server for whatever allocator a program has. It owns no static and names no
+//! allocator: the program hands it a `&'static dyn Handle`, and it compiles on every target.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /allocator` | the allocator and why it is this one, its self-check, its options |
+//! | `GET /stats` | gauges for Prometheus |
+//! | `GET /report`, `GET /report?form=json` | the allocator's own report |
+//! | `POST /purge` | JSON: resident memory before and after |
+//! | `GET /profile/status` | JSON: whether allocations are being sampled, and whether they can be |
+//! | `POST /profile/start`, `POST /profile/stop` | |
+//! | `POST /profile/reset`, `POST /profile/reset?lg_sample=19` | forgets all samples |
+//! | `GET /profile/heap` | the heap profile as jemalloc writes it, for `jeprof` |
+//! | `GET /profile/pprof` | the same for `pprof` |
+//! | `GET /profile/flamegraph` | the same as a flame graph (SVG) |
+//!
+//! What the allocator cannot do is answered with 501 and a sentence that says why.
+
+use std::fmt::Write as _;
+
+use alloc_switch::{Error, Handle, ReportForm};
+use axum::extract::{Query, Request};
+use axum::http::{header, HeaderMap, StatusCode};
+use axum::middleware::{from_fn, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::Router;
+use pprof_util::{FlamegraphOptions, StackProfile};
+use serde::Deserialize;
+
+type Allocator = &'static dyn Handle;
+
+/// The routes, to be served alone or nested into a server's own.
+pub fn router(allocator: Allocator) -> Router {
+    // None of these is a matter of microseconds: they take the allocator's locks, and a profile is
+    // symbolized. Tokio's threads for blocking work are the place for them.
+    macro_rules! blocking {
+        ($function:ident) => {
+            move || blocking(move || $function(allocator))
+        };
+        ($function:ident, $query:ty) => {
+            move |Query(query): Query<$query>| blocking(move || $function(allocator, query))
+        };
+    }
+    Router::new()
+        .route("/allocator", get(blocking!(about)))
+        .route("/stats", get(blocking!(stats)))
+        .route("/report", get(blocking!(report, ReportQuery)))
+        .route("/purge", post(blocking!(purge)))
+        .route("/profile/status", get(blocking!(profile_status)))
+        .route("/profile/start", post(blocking!(profile_start)))
+        .route("/profile/stop", post(blocking!(profile_stop)))
+        .route("/profile/reset", post(blocking!(profile_reset, ResetQuery)))
+        .route("/profile/heap", get(blocking!(profile_heap)))
+        .route("/profile/pprof", get(blocking!(profile_pprof)))
+        .route("/profile/flamegraph", get(blocking!(profile_flamegraph)))
+        .layer(from_fn(refuse_web_pages))
+}
+
+async fn blocking(answer: impl FnOnce() -> Result<Response, Failure> + Send + 'static) -> Response {
+    match tokio::task::spawn_blocking(answer).await {
+        Ok(answer) => answer.into_response(),
+        Err(panic) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{panic}\n")).into_response(),
+    }
+}
+
+/// A web page that is open in a browser on this machine can send requests to a loopback address. The
+/// browser then names the page in `Origin`; and one that had its own name resolved to this address
+/// names that in `Host`. Neither is a person with `curl`, or Prometheus.
+async fn refuse_web_pages(request: Request, next: Next) -> Response {
+    fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+        headers.get(name).map(|value| value.to_str().unwrap_or_default())
+    }
+
+    let headers = request.headers();
+    let host = text(headers, "host").unwrap_or_default();
+    let own_page = text(headers, "origin").is_none_or(|origin| origin == format!("http://{host}"));
+    let site = text(headers, "sec-fetch-site");
+    if own_page && site.is_none_or(|site| matches!(site, "none" | "same-origin")) && is_address(host)
+    {
+        return next.run(request).await;
+    }
+    let sentence = "requests on behalf of a web page are refused, and those to a name other than \
+                    localhost: use the server's IP address\n";
+    (StatusCode::FORBIDDEN, sentence).into_response()
+}
+
+/// Whether this is an IP address or `localhost`, with or without a port.
+fn is_address(host: &str) -> bool {
+    let without_port = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let bare = without_port.trim_start_matches('[').trim_end_matches(']');
+    without_port.eq_ignore_ascii_case("localhost") || bare.parse::<std::net::IpAddr>().is_ok()
+}
+
+/// Why there is no answer.
+enum Failure {
+    Allocator(Allocator, Error),
+    /// Nothing has been sampled.
+    Empty,
+    /// A tool could not read the profile.
+    Unreadable(String),
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        match self {
+            Failure::Allocator(allocator, error) => {
+                let status = match error {
+                    Error::Unsupported
+                    | Error::UnsupportedTarget
+                    | Error::MissingFeature(_)
+                    | Error::MissingOption(_) => StatusCode::NOT_IMPLEMENTED,
+                    _ => StatusCode::INTERNAL_SERVER_ERROR,
+                };
+                (status, format!("{}: {error}\n", allocator.choice())).into_response()
+            }
+            Failure::Empty => {
+                let sentence = "nothing that is held was allocated while allocations were sampled: \
+                                POST /profile/start, and wait\n";
+                (StatusCode::CONFLICT, sentence).into_response()
+            }
+            Failure::Unreadable(error) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response()
+            }
+        }
+    }
+}
+
+fn failed(allocator: Allocator) -> impl Fn(Error) -> Failure {
+    move |error| Failure::Allocator(allocator, error)
+}
+
+fn body(content_type: &'static str, bytes: impl IntoResponse) -> Result<Response, Failure> {
+    Ok(([(header::CONTENT_TYPE, content_type)], bytes).into_response())
+}
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+
+fn about(allocator: Allocator) -> Result<Response, Failure> {
+    let check = match allocator.self_check() {
+        Ok(()) => "as chosen".into(),
+        Err(error) => error.to_string(),
+    };
+    let mut text = format!("{}\nself-check: {check}\n", allocator.choice());
+    if let Some(options) = allocator.options() {
+        let _ = writeln!(text, "options: {options}");
+    }
+    body(TEXT, text)
+}
+
+/// Bytes of this process in physical memory, as the system counts them. `None` on platforms that
+/// memory-stats does not know, such as OpenBSD.
+fn resident() -> Option<usize> {
+    memory_stats::memory_stats().map(|stats| stats.physical_mem)
+}
+
+/// <https://prometheus.io/docs/instrumenting/exposition_formats/>
+fn stats(allocator: Allocator) -> Result<Response, Failure> {
+    let choice = allocator.choice();
+    let label = |text: &str| text.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n");
+    let mut text = format!(
+        "# HELP allocator_info The allocator in use, and why it is this one.\n\
+         # TYPE allocator_info gauge\n\
+         allocator_info{{name=\"{}\",version=\"{}\",reason=\"{}\"}} 1\n",
+        label(choice.name()),
+        choice.version().unwrap_or_default(),
+        label(choice.reason().as_str()),
+    );
+    let stats = allocator.stats().unwrap_or_default();
+    let profiling = Some(usize::from(allocator.is_profiling()));
+    let gauges = [
+        ("allocator_allocated_bytes", "Blocks that the program holds.", stats.allocated),
+        ("allocator_active_bytes", "Pages with at least one such block.", stats.active),
+        ("allocator_metadata_bytes", "What the allocator needs for itself.", stats.metadata),
+        ("allocator_resident_bytes", "The allocator's physical memory, at most.", stats.resident),
+        ("allocator_mapped_bytes", "Address space in use.", stats.mapped),
+        ("allocator_retained_bytes", "Address space kept for later.", stats.retained),
+        ("allocator_profiling", "Whether allocations are being sampled.", profiling),
+        ("process_resident_memory_bytes", "Physical memory of the process.", resident()),
+    ];
+    for (name, help, value) in gauges {
+        if let Some(value) = value {
+            let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n");
+        }
+    }
+    body("text/plain; version=0.0.4; charset=utf-8", text)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReportQuery {
+    #[serde(default)]
+    form: Form,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Form {
+    #[default]
+    Text,
+    Json,
+}
+
+fn report(allocator: Allocator, query: ReportQuery) -> Result<Response, Failure> {
+    let (form, content_type) = match query.form {
+        Form::Text => (ReportForm::Text, TEXT),
+        Form::Json => (ReportForm::Json, JSON),
+    };
+    let mut text = String::new();
+    allocator.report(&mut text, form).map_err(failed(allocator))?;
+    body(content_type, text)
+}
+
+fn purge(allocator: Allocator) -> Result<Response, Failure> {
+    let json = |bytes: Option<usize>| bytes.map_or("null".into(), |bytes| bytes.to_string());
+    let before = resident();
+    allocator.purge().map_err(failed(allocator))?;
+    let (before, after) = (json(before), json(resident()));
+    body(JSON, format!("{{\"resident_before\":{before},\"resident_after\":{after}}}\n"))
+}
+
+fn profile_status(allocator: Allocator) -> Result<Response, Failure> {
+    let armed = allocator.options().is_some_and(|options| options.get("prof") == Some("true"));
+    let active = allocator.is_profiling();
+    body(JSON, format!("{{\"active\":{active},\"armed\":{armed}}}\n"))
+}
+
+fn profile_start(allocator: Allocator) -> Result<Response, Failure> {
+    allocator.start_profile().map_err(failed(allocator))?;
+    profile_status(allocator)
+}
+
+fn profile_stop(allocator: Allocator) -> Result<Response, Failure> {
+    allocator.stop_profile().map_err(failed(allocator))?;
+    profile_status(allocator)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ResetQuery {
+    lg_sample: Option<u32>,
+}
+
+fn profile_reset(allocator: Allocator, query: ResetQuery) -> Result<Response, Failure> {
+    if query.lg_sample.is_some_and(|lg_sample| lg_sample >= 64) {
+        return Ok((StatusCode::BAD_REQUEST, "lg_sample is a number below 64\n").into_response());
+    }
+    allocator.reset_profile(query.lg_sample).map_err(failed(allocator))?;
+    profile_status(allocator)
+}
+
+/// The profile as jemalloc writes it.
+fn heap(allocator: Allocator) -> Result<Vec<u8>, Failure> {
+    let mut heap = Vec::new();
+    allocator.dump_profile_to(&mut heap).map_err(failed(allocator))?;
+    Ok(heap)
+}
+
+/// The profile with the addresses of what is loaded. Functions are looked up in this process, so
+/// that who reads it needs no copy of the program.
+fn stacks(allocator: Allocator) -> Result<StackProfile, Failure> {
+    let heap = heap(allocator)?;
+    let stacks = pprof_util::parse_jeheap(&*heap, mappings::MAPPINGS.as_deref())
+        .map_err(|error| Failure::Unreadable(error.to_string()))?;
+    match stacks.stacks.is_empty() {
+        true => Err(Failure::Empty),
+        false => Ok(stacks),
+    }
+}
+
+fn profile_heap(allocator: Allocator) -> Result<Response, Failure> {
+    body("application/octet-stream", heap(allocator)?)
+}
+
+fn profile_pprof(allocator: Allocator) -> Result<Response, Failure> {
+    let bytes = stacks(allocator)?.to_pprof(("inuse_space", "bytes"), ("space", "bytes"), None);
+    body("application/octet-stream", bytes)
+}
+
+fn profile_flamegraph(allocator: Allocator) -> Result<Response, Failure> {
+    let mut options = FlamegraphOptions::default();
+    options.title = "Bytes held, by the stack that allocated them".into();
+    options.count_name = "bytes".into();
+    let svg = stacks(allocator)?
+        .to_flamegraph(&mut options)
+        .map_err(|error| Failure::Unreadable(error.to_string()))?;
+    body("image/svg+xml", svg)
+}

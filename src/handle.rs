@@ -175,9 +175,8 @@ pub trait Handle: Sync {
     ///
     /// # Errors
     ///
-    /// Those of [`start_profile`](Self::start_profile); [`Error::Path`] if the path is no C string
-    /// of less than 4 KiB; [`Error::Io`] if the file cannot be written, which then does not stay
-    /// behind.
+    /// Those of [`start_profile`](Self::start_profile); [`Error::Path`] if the path has a NUL in
+    /// it; [`Error::Io`] if the file cannot be written, which then does not stay behind.
     fn dump_profile(&self, path: &Path) -> Result<(), Error> {
         let _ = path;
         Err(Error::Unsupported)
@@ -453,7 +452,7 @@ pub enum Error {
     MissingFeature(&'static str),
     /// jemalloc was not started with this option.
     MissingOption(&'static str),
-    /// The path has a NUL in it or is longer than 4,095 bytes.
+    /// The path has a NUL in it.
     Path,
     /// The jemalloc that is linked has no control of this name.
     UnknownControl,
@@ -485,7 +484,7 @@ impl fmt::Display for Error {
                  `global_allocator!`, or start it with {}={option} in the environment",
                 ENVIRONMENT.unwrap_or("MALLOC_CONF")
             ),
-            Error::Path => f.write_str("the path has a NUL in it or is longer than 4095 bytes"),
+            Error::Path => f.write_str("the path has a NUL in it"),
             Error::UnknownControl => f.write_str("jemalloc has no control of this name"),
             Error::WrongType => {
                 f.write_str("the control has a value of another type, or it has none")

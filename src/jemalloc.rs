@@ -239,7 +239,10 @@ pub(crate) fn dump_profile(path: &Path) -> Result<(), Error> {
             }
         })
     };
-    write().map(|_| ()).map_err(io_error)
+    write().map(|_| ()).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidInput => Error::Path,
+        kind => Error::Io(kind),
+    })
 }
 
 #[inline]
@@ -376,6 +379,11 @@ pub(crate) fn read_control<T: ControlValue>(name: &str) -> Result<T, Error> {
     let arena = parts.next() == Some("arena");
     if arena && !is_control("arena.*", &format!("arena.{}", parts.next().unwrap_or_default())) {
         return Err(Error::UnknownControl);
+    }
+    // jemalloc copies an arena's name to where the value read points, and the experimental controls
+    // take structs.
+    if (arena && name.ends_with(".name")) || name.starts_with("experimental.") {
+        return Err(Error::UnsafeControl);
     }
     if matches!(T::TYPE, CType::Text) && !is_text {
         return Err(Error::WrongType);

@@ -76,7 +76,9 @@ async fn refuse_web_pages(request: Request, next: Next) -> Response {
     let host = text(headers, "host").unwrap_or_default();
     let own_page = text(headers, "origin").is_none_or(|origin| origin == format!("http://{host}"));
     let site = text(headers, "sec-fetch-site");
-    if own_page && site.is_none_or(|site| matches!(site, "none" | "same-origin")) && is_address(host)
+    if own_page
+        && site.is_none_or(|site| matches!(site, "none" | "same-origin"))
+        && is_address(host)
     {
         return next.run(request).await;
     }
@@ -118,7 +120,8 @@ impl IntoResponse for Failure {
                 (status, format!("{}: {error}\n", allocator.choice())).into_response()
             }
             Failure::Empty => {
-                let sentence = "nothing that is held was allocated while allocations were sampled: \
+                let sentence =
+                    "nothing that is held was allocated while allocations were sampled: \
                                 POST /profile/start, and wait\n";
                 (StatusCode::CONFLICT, sentence).into_response()
             }

@@ -1,0 +1,163 @@
+//! The third seat, with allocators from the registry.
+//!
+//! The target of this machine is on the list, so the fallback is seen where a compiler says that it
+//! builds for the vendor openwrt. Cargo, the build script and the rule then know an unlisted
+//! target, and what is built runs here.
+#![cfg(all(target_os = "linux", target_env = "gnu"))]
+
+mod support;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::{env, fs};
+
+use support::{fixture, jemalloc, run, Fixture};
+
+const UNLISTED: &str = "target not on the jemalloc list";
+
+/// A rustc that tells Cargo of another vendor.
+fn unlisted_rustc() -> &'static Path {
+    static SCRIPT: OnceLock<PathBuf> = OnceLock::new();
+    SCRIPT.get_or_init(|| {
+        let rustc = env::var("RUSTC").unwrap_or("rustc".into());
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("unlisted");
+        fs::create_dir_all(&folder).unwrap();
+        let script = folder.join("rustc");
+        let text = format!(
+            "#!/bin/sh\ncase \"$*\" in\n*--print=cfg*) '{rustc}' \"$@\" | \
+             sed 's/^target_vendor=\"unknown\"/target_vendor=\"openwrt\"/' ;;\n\
+             *) exec '{rustc}' \"$@\" ;;\nesac\n"
+        );
+        // Cargo asks a compiler that is newer than its answers everything again.
+        if fs::read_to_string(&script).ok().as_deref() != Some(&text) {
+            fs::write(&script, text).unwrap();
+            fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        script
+    })
+}
+
+fn unlisted(name: &str) -> Fixture {
+    fixture(name)
+        .env("RUSTC", unlisted_rustc().to_str().unwrap())
+        .args(["--target-dir", concat!(env!("CARGO_TARGET_TMPDIR"), "/unlisted/target")])
+}
+
+/// What stands in the file for whoever does not run it.
+fn note(file: &Path) -> String {
+    let out = run(Command::new("readelf").args(["-p", ".note.alloc-switch"]).arg(file));
+    let line = out.lines().find_map(|line| line.split_once("(")).map(|(head, rest)| {
+        let name = head.rsplit("  ").next().unwrap().trim_start();
+        format!("{name}({rest}")
+    });
+    line.unwrap_or_else(|| panic!("no note in {}:\n{out}", file.display()))
+}
+
+/// The forms that register mimalloc in the third seat, and whether they are named.
+const FORMS: [(&str, bool); 5] = [
+    ("unnamed", false),
+    ("unnamed_cfg", false),
+    ("named", true),
+    ("named_cfg_conf", true),
+    ("jemalloc_conf_after", true),
+];
+
+#[test]
+fn an_unlisted_target_gets_the_fallback() {
+    let tree = unlisted("third").tree();
+    assert!(!tree.iter().any(|package| package.contains("jemalloc")), "{tree:?}");
+    let built = unlisted("third").build();
+    let line = format!("mimalloc::MiMalloc ({UNLISTED})");
+    for (program, is_named) in FORMS {
+        let check = if is_named { "; Ok(())" } else { "" };
+        assert_eq!(built.run(program, &[]), format!("{line}; mimalloc{check}\n"), "{program}");
+        assert_eq!(note(built.file(program)), line, "{program}");
+    }
+    assert_eq!(built.run("wrapped", &[]), format!("{line}; mimalloc; Ok(())\n"));
+    // The fallback is for another target still.
+    let system = format!("system ({UNLISTED})");
+    assert_eq!(built.run("elsewhere", &[]), format!("{system}; not mimalloc; Ok(())\n"));
+    assert_eq!(note(built.file("elsewhere")), system);
+    // A fallback with a size is itself in the static.
+    let out = built.run("with_room", &[]);
+    assert!(out.starts_with("cap::Cap<mimalloc::MiMalloc> (target not"), "{out}");
+    assert!(out.ends_with("; mimalloc; limited: true\n"), "{out}");
+    let out = built.run("stats_fallback", &[]);
+    assert!(out.starts_with("&stats_alloc::StatsAlloc<std::alloc::System> (target"), "{out}");
+    assert!(out.ends_with("; counted: true\n"), "{out}");
+    // An allocator of one's own is used everywhere.
+    assert_eq!(built.run("custom_mimalloc", &[]), "mimalloc\n");
+    assert_eq!(built.run("custom_stats", &[]), "counted: true\n");
+    assert_eq!(built.run("custom_cap", &[]), format!("{system}; limited: true\n"));
+}
+
+#[test]
+fn a_listed_target_gets_jemalloc() {
+    let built = fixture("third").build();
+    let line = jemalloc("executable artifact");
+    for (program, is_named) in FORMS {
+        let line = match program {
+            "jemalloc_conf_after" => jemalloc("global_allocator!(jemalloc)"),
+            _ => line.clone(),
+        };
+        let check = if is_named { "; Ok(())" } else { "" };
+        assert_eq!(built.run(program, &[]), format!("{line}; not mimalloc{check}\n"), "{program}");
+        assert_eq!(note(built.file(program)), line, "{program}");
+    }
+    for program in ["wrapped", "elsewhere"] {
+        let out = built.run(program, &[]);
+        assert_eq!(out, format!("{line}; not mimalloc; Ok(())\n"), "{program}");
+    }
+    let out = built.run("with_room", &[]);
+    assert_eq!(out, format!("{line}; not mimalloc; limited: false\n"));
+    assert_eq!(built.run("stats_fallback", &[]), format!("{line}; counted: false\n"));
+    assert_eq!(built.run("custom_mimalloc", &[]), "mimalloc\n");
+    assert_eq!(built.run("custom_stats", &[]), "counted: true\n");
+    assert_eq!(built.run("custom_cap", &[]), format!("{line}; limited: true\n"));
+}
+
+/// Compiled from C++: `apt-get install g++`.
+#[test]
+fn snmalloc_is_a_fallback_and_ones_own() {
+    let programs = ["--bin", "snmalloc_fallback", "--bin", "snmalloc_custom"];
+    let built = unlisted("third").features("snmalloc").args(programs).build();
+    let line = format!("snmalloc_rs::SnMalloc ({UNLISTED}); Ok(())\n");
+    assert_eq!(built.run("snmalloc_fallback", &[]), line);
+    assert_eq!(built.run("snmalloc_custom", &[]), "done\n");
+    for program in ["snmalloc_fallback", "snmalloc_custom"] {
+        let out = run(Command::new("nm").arg(built.file(program)));
+        assert!(out.contains("sn_rust_alloc"), "{program} has no snmalloc");
+    }
+}
+
+/// Every other veto beats the fallback, on an unlisted target too.
+#[test]
+fn a_veto_gives_the_system_allocator() {
+    let vetoed = |flags: &str, arguments: &[&str]| {
+        let program = unlisted("sound").args(["--bin", "vetoed"]).rustflags(flags);
+        program.args(arguments.iter().copied()).build().run("vetoed", &[])
+    };
+    let type_name = "vetoed::Counted";
+    assert_eq!(vetoed("", &[]), format!("{type_name} ({UNLISTED}); true\n"));
+    for (flags, reason) in [
+        (r#"--cfg alloc_switch="system""#, r#"--cfg alloc_switch="system""#),
+        ("--cfg kani", "cfg(kani)"),
+        ("--cfg fuzzing", "cfg(fuzzing)"),
+    ] {
+        assert_eq!(vetoed(flags, &[]), format!("system ({reason}); false\n"), "{flags}");
+    }
+    let out = vetoed("", &["--no-default-features"]);
+    assert_eq!(out, "system (feature jemalloc is off); false\n");
+}
+
+/// A library keeps its host's allocator, whatever stands in the third seat.
+#[test]
+fn a_library_gets_the_system_allocator() {
+    let library = unlisted("sound").args(["--example", "with_fallback"]);
+    let built = library.build();
+    let host = support::cc("host.c", &built.folder.join("host"), &["-ldl".as_ref()]);
+    let out = run(Command::new(host).arg(built.file("libwith_fallback.so")).arg("free"));
+    assert!(out.starts_with(&format!("system ({UNLISTED})")), "{out}");
+}

@@ -1,0 +1,56 @@
+//! What the compiler knows of a block, and whose blocks a self-check looks at.
+#![cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+
+mod support;
+
+use support::{fixture, jemalloc, Fixture};
+
+/// The optimiser is what used to go wrong, so this is built in release.
+#[track_caller]
+fn assert_grows(program: Fixture, allocator: &str) {
+    let out = program.args(["--release", "--bin", "in_place"]).build().run("in_place", &[]);
+    let grown = ["System", "Switch", "std::alloc::alloc", "dyn System", "dyn Switch"]
+        .map(|of| format!("{of}: 1 0\n"));
+    assert_eq!(out, format!("{allocator}\n{}", grown.concat()));
+}
+
+/// A block of 25 bytes grows where it stands, and a copy of the new pointer reads what was written
+/// through the other one. Without `black_box` in `reallocate_inplace` the first byte reads 0 on the
+/// system allocator, and on jemalloc through `std::alloc::alloc` in a library crate.
+#[test]
+fn a_block_that_grew_is_read_as_it_was_written() {
+    assert_grows(fixture("sound"), "jemalloc");
+}
+
+/// `malloc` itself tells LLVM the size.
+#[test]
+fn so_it_is_where_malloc_is_jemallocs() {
+    let archive = fixture("app").features("override-malloc").command("check").build();
+    let archive = archive.jemalloc();
+    let program = fixture("sound").features("override-malloc").prebuilt_jemalloc(&archive);
+    assert_grows(program, "jemalloc");
+}
+
+/// A self-check asks no allocator about an address, so that whatever is registered, it may be
+/// called. Each of the programs is `#![forbid(unsafe_code)]`.
+#[test]
+fn a_self_check_touches_nobody_elses_blocks() {
+    for profile in [&[][..], &["--release"]] {
+        let built = fixture("sound").args(profile.iter().copied()).build();
+        let not_system = r#"Err(Artifact(Choice { name: "system", reason: MacroSystem }))"#;
+        let not_jemalloc = r#"Err(Artifact(Choice { name: "jemalloc", reason: Executable }))"#;
+        let jemalloc = jemalloc("executable artifact");
+
+        let out = built.run("check_on_jemalloc", &[]);
+        assert_eq!(out, format!("{jemalloc}: Ok(())\n{not_system}\n"));
+
+        let out = built.run("check_on_bump", &[]);
+        assert_eq!(out, format!("{not_system}\n{not_jemalloc}\n"));
+
+        let out = built.run("check_headed", &[]);
+        assert_eq!(out, format!("{jemalloc}: Ok(())\n{not_system}\n"));
+
+        let out = built.run("check_headed_system", &[]);
+        assert_eq!(out, format!("Ok(())\n{not_jemalloc}\n"));
+    }
+}

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
+use report::plots::{self, Panel, Row};
 use report::{Allocator, Figures, Run};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -35,35 +36,19 @@ const ALLOCATORS: &[(&str, &str, &str)] = &[
     ("snmalloc", "snmalloc", "the crate `snmalloc-rs`"),
 ];
 
-const WORKLOADS: &[&str] = &[
-    "small",
-    "medium",
-    "large",
-    "aligned",
-    "zeroed",
-    "doubling",
-    "in-place",
-    "json",
-    "hash-map",
-    "btree-map",
-    "syn",
-    "log",
-    "larson-1",
-    "larson-2",
-    "larson-4",
-    "larson-8",
-    "channel",
-    "spawn",
-    "mixed",
-    "heap-1",
-    "heap-8",
-    "heap-64",
-    "heap-512",
+/// The groups of the plot, and the workload that each begins with.
+const GROUPS: &[(&str, &str)] = &[
+    ("Blocks:", "small"),
+    ("Libraries:", "json"),
+    ("Threads:", "larson-1"),
+    ("A long run:", "mixed"),
+    ("Growing heaps:", "heap-1"),
 ];
 
 struct Options {
     rounds: usize,
     scale: usize,
+    /// All that the program knows, if it is empty.
     workloads: Vec<String>,
     allocators: Vec<String>,
     tries: Vec<(String, String)>,
@@ -77,18 +62,18 @@ fn main() {
         return;
     };
     let allocators = build(&options);
-    let runs = run(&allocators, &options);
-    let figures = Figures { allocators, workloads: options.workloads, runs };
-    let text = format!("{}\n{}", machine(options.rounds, options.scale), figures.markdown());
+    let workloads = match &*options.workloads {
+        [] => known(&allocators[0].program),
+        asked => asked.to_vec(),
+    };
+    let runs = run(&allocators, &workloads, &options);
+    let figures = Figures { allocators, workloads, runs };
+    let text = format!("{}\n{}", machine(options.rounds, options.scale), tables(&figures));
     println!("{text}");
     if options.write {
         let page = Path::new(ROOT).join("docs/figures.md");
-        let (begin, end) = ("<!-- begin: cargo bench --bench programs -->\n", "<!-- end -->");
-        let old = fs::read_to_string(&page).expect("docs/figures.md is there to be filled in");
-        let (before, rest) = old.split_once(begin).expect("docs/figures.md has the first mark");
-        let (_, after) = rest.split_once(end).expect("docs/figures.md has the second mark");
-        fs::write(page, format!("{before}{begin}{text}{end}{after}")).unwrap();
-        for (name, svg) in figures.plots() {
+        report::write_part(&page, "cargo bench --bench programs", &text);
+        for (name, svg) in plots(&figures) {
             fs::write(Path::new(ROOT).join("docs").join(name), svg).unwrap();
         }
     }
@@ -99,7 +84,7 @@ fn options() -> Option<Options> {
     let mut options = Options {
         rounds: 5,
         scale: 1,
-        workloads: WORKLOADS.iter().map(|w| w.to_string()).collect(),
+        workloads: vec![],
         allocators: ALLOCATORS.iter().map(|(name, ..)| name.to_string()).collect(),
         tries: vec![],
         musl: None,
@@ -204,9 +189,15 @@ fn build_one(command: &str, target: Option<&str>, name: &str, features: &str) ->
     program
 }
 
-fn run(allocators: &[Allocator], options: &Options) -> Vec<Run> {
+/// The workloads that a program has.
+fn known(program: &Path) -> Vec<String> {
+    let output = Command::new(program).output().expect("the program runs");
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+fn run(allocators: &[Allocator], workloads: &[String], options: &Options) -> Vec<Run> {
     let mut runs = Vec::new();
-    for workload in &options.workloads {
+    for workload in workloads {
         eprintln!("running {workload}");
         for round in 0..options.rounds {
             // Every allocator in turn, and not always the same one first.
@@ -227,7 +218,7 @@ fn run(allocators: &[Allocator], options: &Options) -> Vec<Run> {
                 let run = Run::parse(workload, index, &line);
                 let before = runs.iter().find(|r: &&Run| r.workload == *workload);
                 assert!(
-                    before.map_or(true, |r| r.checksum == run.checksum),
+                    before.map_or(true, |r| r.values["checksum"] == run.values["checksum"]),
                     "{command:?} did other work"
                 );
                 runs.push(run);
@@ -239,39 +230,80 @@ fn run(allocators: &[Allocator], options: &Options) -> Vec<Run> {
 
 /// Where and with what this was measured.
 fn machine(rounds: usize, scale: usize) -> String {
-    let first = |file: &str, field: &str| {
-        let text = fs::read_to_string(file).unwrap_or_default();
-        let line = text.lines().find(|l| l.starts_with(field)).unwrap_or_default().to_owned();
-        line.split_once(':').map_or(line.clone(), |(_, value)| value.trim().to_owned())
-    };
-    let says = |program: &str, args: &[&str]| {
-        let output = Command::new(program)
-            .args(args)
-            .current_dir(ROOT)
-            .output()
-            .map(|o| o.stdout)
-            .unwrap_or_default();
-        String::from_utf8_lossy(&output).lines().next().unwrap_or("unknown").to_owned()
-    };
-    let lock = fs::read_to_string(Path::new(ROOT).join("benches/programs/Cargo.lock"))
-        .expect("it is committed");
-    let version = |package: &str| {
-        let at = lock.find(&format!("name = \"{package}\"\n")).expect("a dependency");
-        format!("{package} {}", lock[at..].split('"').nth(3).unwrap())
-    };
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let lock = Path::new(ROOT).join("benches/programs/Cargo.lock");
+    let packages = ["tikv-jemalloc-sys", "mimalloc", "snmalloc-rs"];
     format!(
-        "Measured at commit {} with `cargo bench --bench programs -- --rounds {rounds} --scale {scale}` on {} ({cores} \
-         processors, {} of memory), Linux {}, transparent huge pages {}; {}, {}; {}, {}, {}.\n",
-        says("git", &["rev-parse", "--short", "HEAD"]),
-        first("/proc/cpuinfo", "model name"),
-        first("/proc/meminfo", "MemTotal"),
-        first("/proc/sys/kernel/osrelease", ""),
-        first("/sys/kernel/mm/transparent_hugepage/enabled", ""),
-        says("rustc", &["--version"]),
-        says("ldd", &["--version"]),
-        version("tikv-jemalloc-sys"),
-        version("mimalloc"),
-        version("snmalloc-rs"),
+        "Measured at commit {} with `cargo bench --bench programs -- --rounds {rounds} --scale \
+         {scale}` on {}; {}.\n",
+        report::commit(),
+        report::machine(),
+        packages.map(|package| report::version(&lock, package)).join(", "),
     )
+}
+
+/// Every figure, in Markdown.
+fn tables(figures: &Figures) -> String {
+    let all = &figures.workloads;
+    let mut text = figures.describe();
+    text +=
+        "\n### Processor time\n\nUser and system time, as a multiple of the system allocator's: \
+             the median of the ratios round by round, less is better.\n\n";
+    text += &figures.ratios(all, "s", 3, "cpu");
+    text += "\n### Elapsed time\n\nThe same for the clock on the wall.\n\n";
+    text += &figures.ratios(all, "s", 3, "wall");
+    text += "\n### Peak resident memory\n\nThe same for the most memory that was resident at any \
+             time.\n\n";
+    text += &figures.ratios(all, "MiB", 1, "peak");
+    if all.iter().any(|w| w == "mixed") {
+        text +=
+            "\n### Fragmentation\n\nResident memory over the long mixed run, in MiB (medians of \
+                 the runs). It is sampled 64 times; at the end 8 MiB are alive.\n\n";
+        text += &figures.header("");
+        for (name, metric) in
+            [("peak", "peak"), ("mean of the samples", "mean"), ("at the end", "end")]
+        {
+            let columns = 0..figures.allocators.len();
+            let cells = columns.map(|a| format!("{:.1}", figures.median("mixed", a, metric)));
+            report::row(&mut text, name, cells);
+        }
+    }
+    text
+}
+
+/// File names and their SVG.
+fn plots(figures: &Figures) -> Vec<(&'static str, String)> {
+    let names = ["alloc-switch", "throughput", "low-memory", "mimalloc", "snmalloc"];
+    let shown: Vec<_> = names.into_iter().filter_map(|n| Some((n, figures.find(n)?))).collect();
+    let names: Vec<_> = shown.iter().map(|(name, _)| *name).collect();
+    let row = |name: &str, value: &dyn Fn(usize, &str) -> f64| {
+        let panel = |metric| shown.iter().map(|&(_, a)| value(a, metric)).collect();
+        Row { name: name.into(), panels: ["cpu", "peak"].map(panel).into() }
+    };
+    let mut dots = Vec::new();
+    for workload in &figures.workloads {
+        if let Some((title, _)) = GROUPS.iter().find(|(_, first)| first == workload) {
+            dots.push(Row { name: title.to_string(), panels: vec![] });
+        }
+        dots.push(row(workload, &|a, metric| figures.ratio(workload, a, 0, metric)));
+    }
+    dots.push(Row { name: "All:".into(), panels: vec![] });
+    dots.push(row("geometric mean", &|a, metric| figures.mean(&figures.workloads, a, 0, metric)));
+    let mut plots = vec![("programs.svg", plots::dots(&["time", "memory"], &names, &dots))];
+    let mut panels = Vec::new();
+    for (prefix, title, x, metric) in [
+        ("larson-", "larson: elapsed time / glibc's", "threads", "wall"),
+        ("heap-", "heap: processor time / glibc's", "thousand strings", "cpu"),
+    ] {
+        let steps: Vec<_> = figures.workloads.iter().filter(|w| w.starts_with(prefix)).collect();
+        if !steps.is_empty() {
+            let line = |a| steps.iter().map(|w| figures.ratio(w, a, 0, metric)).collect();
+            let lines = shown.iter().map(|&(name, a)| (name, line(a))).collect();
+            let steps = steps.iter().map(|w| w[prefix.len()..].to_owned()).collect();
+            panels.push(Panel { title, x, steps, lines });
+        }
+    }
+    if !panels.is_empty() {
+        plots.push(("growth.svg", plots::lines(&panels)));
+    }
+    plots
 }

@@ -1,9 +1,15 @@
-//! From runs to tables and plots.
+//! What the benches share: measuring a process, ratios, tables, marked parts of pages, plots.
 
-mod svg;
+#![allow(dead_code)] // no bench needs all of it
 
+pub mod measure;
+pub mod plots;
+
+use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{fs, iter};
 
 pub struct Allocator {
     pub name: String,
@@ -13,41 +19,30 @@ pub struct Allocator {
     pub conf: Option<String>,
 }
 
-/// One run of one program, as benches/programs prints it.
+/// One run of one program: its figures by name. Seconds and MiB, unless the bench says otherwise.
 pub struct Run {
     pub workload: String,
     pub allocator: usize,
-    pub user: f64,
-    pub sys: f64,
-    pub wall: f64,
-    pub peak: f64,
-    pub mean: f64,
-    pub end: f64,
-    pub checksum: u64,
+    pub values: BTreeMap<String, f64>,
 }
 
 impl Run {
-    pub fn parse(workload: &str, allocator: usize, line: &str) -> Self {
-        let field = |i: usize| {
-            line.split_whitespace().nth(i).unwrap_or_else(|| panic!("{workload}: {line:?}"))
-        };
-        let number = |i: usize| field(i).parse::<f64>().unwrap();
-        let mib = |i: usize| number(i) / 1024.0;
-        Run {
-            workload: workload.into(),
-            allocator,
-            user: number(0),
-            sys: number(1),
-            wall: number(2),
-            peak: mib(3),
-            mean: mib(4),
-            end: mib(5),
-            checksum: field(7).parse().unwrap(),
-        }
+    pub fn of(workload: &str, allocator: usize, used: measure::Used) -> Self {
+        let measure::Used { user, sys, wall, peak } = used;
+        let line = format!("user={user} sys={sys} wall={wall} peak={peak}");
+        Run::parse(workload, allocator, &line)
     }
 
-    fn cpu(&self) -> f64 {
-        self.user + self.sys
+    /// From `name=value` words. `cpu`, the processor time, is added.
+    pub fn parse(workload: &str, allocator: usize, line: &str) -> Self {
+        let word = |word: &str| {
+            let (name, value) = word.split_once('=')?;
+            Some((name.to_owned(), value.parse().ok()?))
+        };
+        let values = line.split_whitespace().map(word).collect::<Option<BTreeMap<_, _>>>();
+        let mut values = values.unwrap_or_else(|| panic!("{workload}: {line:?}"));
+        values.insert("cpu".into(), values["user"] + values["sys"]);
+        Run { workload: workload.into(), allocator, values }
     }
 }
 
@@ -58,175 +53,84 @@ pub struct Figures {
     pub runs: Vec<Run>,
 }
 
-type Of = fn(&Run) -> f64;
-
 impl Figures {
-    fn values(&self, workload: &str, allocator: usize, of: Of) -> Vec<f64> {
-        self.runs
-            .iter()
-            .filter(|r| r.workload == workload && r.allocator == allocator)
-            .map(of)
-            .collect()
+    pub fn find(&self, allocator: &str) -> Option<usize> {
+        self.allocators.iter().position(|a| a.name == allocator)
     }
 
-    fn median(&self, workload: &str, allocator: usize, of: Of) -> f64 {
-        median(self.values(workload, allocator, of))
+    fn values(&self, workload: &str, allocator: usize, metric: &str) -> Vec<f64> {
+        let of = |r: &&Run| r.workload == workload && r.allocator == allocator;
+        self.runs.iter().filter(of).filter_map(|r| r.values.get(metric).copied()).collect()
     }
 
-    /// The median over the rounds of one allocator's figure divided by another's of the same round: what slows the
-    /// machine down for a while slows both.
-    fn ratio(&self, workload: &str, allocator: usize, other: usize, of: Of) -> f64 {
-        let pairs =
-            self.values(workload, allocator, of).into_iter().zip(self.values(workload, other, of));
+    pub fn median(&self, workload: &str, allocator: usize, metric: &str) -> f64 {
+        median(self.values(workload, allocator, metric))
+    }
+
+    /// The median over the rounds of one allocator's figure divided by another's of the same round:
+    /// what slows the machine down for a while slows both.
+    pub fn ratio(&self, workload: &str, allocator: usize, other: usize, metric: &str) -> f64 {
+        let values = self.values(workload, allocator, metric);
+        let pairs = values.into_iter().zip(self.values(workload, other, metric));
         median(pairs.map(|(a, b)| a / b).collect())
     }
 
-    fn geometric_mean(&self, allocator: usize, other: usize, of: Of) -> f64 {
-        let logs = self.workloads.iter().map(|w| self.ratio(w, allocator, other, of).ln());
-        (logs.sum::<f64>() / self.workloads.len() as f64).exp()
+    /// The geometric mean of the ratios on some workloads.
+    pub fn mean(&self, workloads: &[String], allocator: usize, other: usize, metric: &str) -> f64 {
+        let logs = workloads.iter().map(|w| self.ratio(w, allocator, other, metric).ln());
+        (logs.sum::<f64>() / workloads.len() as f64).exp()
     }
 
-    pub fn markdown(&self) -> String {
-        let mut text = String::new();
-        for allocator in &self.allocators {
-            writeln!(text, "* **{}**: {}", allocator.name, allocator.what).unwrap();
-        }
-        text +=
-            "\n### Processor time\n\nUser and system time, as a multiple of the system allocator's: the median of the \
-                 ratios round by round, less is better.\n\n";
-        self.ratios(&mut text, "s", 3, Run::cpu);
-        text += "\n### Elapsed time\n\nThe same for the clock on the wall.\n\n";
-        self.ratios(&mut text, "s", 3, |r| r.wall);
-        text += "\n### Peak resident memory\n\nThe same for the most memory that was resident at any time.\n\n";
-        self.ratios(&mut text, "MiB", 1, |r| r.peak);
-        if self.workloads.iter().any(|w| w == "mixed") {
-            text +=
-                "\n### Fragmentation\n\nResident memory over the long mixed run, in MiB (medians of the runs). It is \
-                     sampled 64 times; at the end 8 MiB are alive.\n\n";
-            self.header(&mut text, "");
-            for (name, of) in [
-                ("peak", (|r| r.peak) as Of),
-                ("mean of the samples", |r| r.mean),
-                ("at the end", |r| r.end),
-            ] {
-                let cells = (0..self.allocators.len())
-                    .map(|a| format!("{:.1}", self.median("mixed", a, of)));
-                writeln!(text, "| {name} | {} |", cells.collect::<Vec<_>>().join(" | ")).unwrap();
-            }
-        }
-        self.goals(&mut text);
-        text
+    /// The largest ratio, and where.
+    pub fn worst<'a>(
+        &self,
+        workloads: &'a [String],
+        allocator: usize,
+        other: usize,
+        metric: &str,
+    ) -> (f64, &'a str) {
+        let ratios = workloads.iter().map(|w| (self.ratio(w, allocator, other, metric), &**w));
+        ratios.max_by(|a, b| a.0.total_cmp(&b.0)).expect("there is a workload")
     }
 
-    fn header(&self, text: &mut String, unit: &str) {
-        let names = self.allocators.iter().map(|a| a.name.as_str()).collect::<Vec<_>>().join(" | ");
-        writeln!(text, "| {unit} | {names} |\n|---|{}", "--:|".repeat(self.allocators.len()))
-            .unwrap();
+    pub fn describe(&self) -> String {
+        self.allocators.iter().map(|a| format!("* **{}**: {}\n", a.name, a.what)).collect()
+    }
+
+    pub fn header(&self, corner: &str) -> String {
+        let names: Vec<_> = self.allocators.iter().map(|a| a.name.as_str()).collect();
+        let line = "--:|".repeat(names.len());
+        format!("| {corner} | {} |\n|---|{line}\n", names.join(" | "))
     }
 
     /// A table with the first allocator's own figures, and the others' beside it as multiples.
-    fn ratios(&self, text: &mut String, unit: &str, digits: usize, of: Of) {
-        self.header(text, "workload");
-        for workload in &self.workloads {
-            let first = format!("{:.digits$} {unit}", self.median(workload, 0, of));
-            let rest = (1..self.allocators.len())
-                .map(|a| format!("{:.2}", self.ratio(workload, a, 0, of)));
-            let cells = std::iter::once(first).chain(rest).collect::<Vec<_>>().join(" | ");
-            writeln!(text, "| {workload} | {cells} |").unwrap();
+    pub fn ratios(&self, workloads: &[String], unit: &str, digits: usize, metric: &str) -> String {
+        let mut text = self.header("");
+        let others = || 1..self.allocators.len();
+        for workload in workloads {
+            let first = format!("{:.digits$} {unit}", self.median(workload, 0, metric));
+            let rest = others().map(|a| format!("{:.2}", self.ratio(workload, a, 0, metric)));
+            row(&mut text, workload, iter::once(first).chain(rest));
         }
-        let means =
-            (1..self.allocators.len()).map(|a| format!("**{:.2}**", self.geometric_mean(a, 0, of)));
-        let cells = std::iter::once("1".to_owned()).chain(means).collect::<Vec<_>>().join(" | ");
-        writeln!(text, "| **geometric mean** | {cells} |").unwrap();
+        let means = others().map(|a| format!("**{:.2}**", self.mean(workloads, a, 0, metric)));
+        row(&mut text, "**geometric mean**", iter::once("1".to_owned()).chain(means));
+        text
     }
 
-    /// What the presets are for, beside what they reach.
-    fn goals(&self, text: &mut String) {
-        let find = |name: &str| self.allocators.iter().position(|a| a.name == name);
-        let worst = |a: usize, b: usize, of: Of| {
-            let ratios = self.workloads.iter().map(|w| (self.ratio(w, a, b, of), w));
-            let (ratio, workload) = ratios.max_by(|x, y| x.0.total_cmp(&y.0)).unwrap();
-            format!("{ratio:.2} on `{workload}`")
-        };
-        let mut lines = Vec::new();
-        if let (Some(throughput), Some(stock)) = (find("throughput"), find("jemalloc")) {
-            lines.push(format!(
-                "**throughput** against jemalloc by hand: {:.2} of its processor time in the geometric mean, at worst {}.",
-                self.geometric_mean(throughput, stock, Run::cpu),
-                worst(throughput, stock, Run::cpu),
-            ));
+    /// A table of every allocator's own figures.
+    pub fn medians(&self, workloads: &[String], digits: usize, metric: &str) -> String {
+        let mut text = self.header("");
+        for workload in workloads {
+            let all = 0..self.allocators.len();
+            let cells = all.map(|a| format!("{:.digits$}", self.median(workload, a, metric)));
+            row(&mut text, workload, cells);
         }
-        if let (Some(throughput), Some(mimalloc)) = (find("throughput"), find("mimalloc")) {
-            lines.push(format!(
-                "**throughput** against mimalloc: {:.2} of its processor time and {:.2} of its peak memory in the \
-                 geometric mean; at worst {} and {}.",
-                self.geometric_mean(throughput, mimalloc, Run::cpu),
-                self.geometric_mean(throughput, mimalloc, |r| r.peak),
-                worst(throughput, mimalloc, Run::cpu),
-                worst(throughput, mimalloc, |r| r.peak),
-            ));
-        }
-        if let (Some(low), true) = (find("low-memory"), self.workloads.iter().any(|w| w == "mixed"))
-        {
-            lines.push(format!(
-                "**low-memory** against the system allocator: {:.2} of its peak, {:.2} of its mean and {:.2} of its last \
-                 resident memory on `mixed`; processor time at worst {}.",
-                self.ratio("mixed", low, 0, |r| r.peak),
-                self.ratio("mixed", low, 0, |r| r.mean),
-                self.ratio("mixed", low, 0, |r| r.end),
-                worst(low, 0, Run::cpu),
-            ));
-        }
-        if !lines.is_empty() {
-            write!(text, "\n### The presets and their goals\n\n").unwrap();
-            for line in lines {
-                writeln!(text, "* {line}").unwrap();
-            }
-        }
+        text
     }
+}
 
-    /// File names and their SVG.
-    pub fn plots(&self) -> Vec<(&'static str, String)> {
-        let names: Vec<&str> = self.allocators.iter().map(|a| a.name.as_str()).collect();
-        let rows = self.workloads.iter().map(|w| {
-            (
-                w.as_str(),
-                (1..names.len()).map(|a| self.ratio(w, a, 0, Run::cpu)).collect::<Vec<_>>(),
-            )
-        });
-        let mut plots = vec![(
-            "programs.svg",
-            svg::dots(
-                "Processor time, as a multiple of the system allocator's",
-                &names[1..],
-                &rows.collect::<Vec<_>>(),
-            ),
-        )];
-        let mut panels = Vec::new();
-        for (prefix, title, axis, of) in [
-            ("larson-", "larson: the same work by more threads", "threads", (|r| r.wall) as Of),
-            ("heap-", "heap: as many operations on larger maps", "thousand strings", Run::cpu),
-        ] {
-            let steps: Vec<(f64, &str)> = self
-                .workloads
-                .iter()
-                .filter_map(|w| Some((w.strip_prefix(prefix)?.parse().ok()?, w.as_str())))
-                .collect();
-            if !steps.is_empty() {
-                let lines = (0..names.len()).map(|a| {
-                    let points =
-                        steps.iter().map(|(x, workload)| (*x, self.median(workload, a, of)));
-                    (names[a], points.collect::<Vec<_>>())
-                });
-                let y = if prefix == "heap-" { "processor seconds" } else { "elapsed seconds" };
-                panels.push(svg::Panel { title, x: axis, y, lines: lines.collect() });
-            }
-        }
-        if !panels.is_empty() {
-            plots.push(("growth.svg", svg::lines(&panels)));
-        }
-        plots
-    }
+pub fn row(text: &mut String, name: &str, cells: impl Iterator<Item = String>) {
+    writeln!(text, "| {name} | {} |", cells.collect::<Vec<_>>().join(" | ")).unwrap();
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -237,4 +141,54 @@ fn median(mut values: Vec<f64>) -> f64 {
         n if n % 2 == 1 => values[middle],
         _ => (values[middle - 1] + values[middle]) / 2.0,
     }
+}
+
+/// Replaces what a page has between `<!-- begin: NAME -->` and `<!-- end -->`.
+pub fn write_part(page: &Path, name: &str, text: &str) {
+    let begin = format!("<!-- begin: {name} -->\n");
+    let old = fs::read_to_string(page).expect("the page is there to be filled in");
+    let marks = old.split_once(&begin).and_then(|(before, rest)| {
+        let (_, after) = rest.split_once("<!-- end -->")?;
+        Some((before, after))
+    });
+    let (before, after) = marks.unwrap_or_else(|| panic!("{page:?} has no part {name}"));
+    fs::write(page, format!("{before}{begin}{text}<!-- end -->{after}")).unwrap();
+}
+
+/// Where something was measured: the processor, the kernel, the compiler and the C library.
+pub fn machine() -> String {
+    let first = |file: &str, field: &str| {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        let line = text.lines().find(|l| l.starts_with(field)).unwrap_or_default().to_owned();
+        line.split_once(':').map_or(line.clone(), |(_, value)| value.trim().to_owned())
+    };
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    format!(
+        "{} ({cores} processors, {} of memory), Linux {}, transparent huge pages {}; {}; {}",
+        first("/proc/cpuinfo", "model name"),
+        first("/proc/meminfo", "MemTotal"),
+        first("/proc/sys/kernel/osrelease", ""),
+        first("/sys/kernel/mm/transparent_hugepage/enabled", ""),
+        says("rustc", &["--version"]),
+        says("ldd", &["--version"]),
+    )
+}
+
+/// The commit that is checked out.
+pub fn commit() -> String {
+    says("git", &["rev-parse", "--short", "HEAD"])
+}
+
+/// A package's name and version, from a lock file.
+pub fn version(lock: &Path, package: &str) -> String {
+    let lock = fs::read_to_string(lock).expect("it is committed");
+    let at = lock.find(&format!("name = \"{package}\"\n")).expect("a dependency");
+    format!("{package} {}", lock[at..].split('"').nth(3).unwrap())
+}
+
+fn says(program: &str, args: &[&str]) -> String {
+    let mut command = Command::new(program);
+    let output = command.args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output();
+    let output = output.map(|o| o.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&output).lines().next().unwrap_or("unknown").to_owned()
 }

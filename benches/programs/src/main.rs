@@ -1,9 +1,10 @@
 //! Runs one workload on the allocator that this program was built with, and prints what it took.
 //!
-//! usage: programs WORKLOAD SCALE
+//! usage: programs [WORKLOAD SCALE]
 //!
-//! Work grows in proportion to SCALE. The line printed is `user sys wall peak mean end faults`: seconds three times, KiB of
-//! resident memory three times, page faults. All of them leave out what the workload does before it starts the meter.
+//! Without arguments it prints the names of the workloads. Work grows in proportion to SCALE. The
+//! line printed is `user=… sys=… wall=…` in seconds, `peak=… mean=… end=…` in MiB of resident memory,
+//! and `faults=… checksum=…`. All of them leave out what the workload does before it starts the meter.
 
 mod meter;
 mod workloads;
@@ -40,18 +41,21 @@ alloc_switch::global_allocator!(conf = alloc_switch::conf::BENCHMARKING);
 
 fn main() {
     let mut args = std::env::args().skip(1);
-    let (Some(name), Some(scale)) = (args.next(), args.next().and_then(|s| s.parse().ok())) else {
-        let names: Vec<_> = workloads::ALL.iter().map(|(name, _)| *name).collect();
-        eprintln!("usage: programs WORKLOAD SCALE\nworkloads: {}", names.join(" "));
-        std::process::exit(2);
+    let Some(name) = args.next() else {
+        workloads::ALL.iter().for_each(|(name, _)| println!("{name}"));
+        return;
     };
     let Some((_, work)) = workloads::ALL.iter().find(|(known, _)| *known == name) else {
         eprintln!("no workload {name}");
+        std::process::exit(2);
+    };
+    let Some(scale) = args.next().and_then(|scale| scale.parse().ok()) else {
+        eprintln!("usage: programs [WORKLOAD SCALE]");
         std::process::exit(2);
     };
     let mut meter = meter::Meter::start();
     let checksum = work(scale, &mut meter);
     let line = meter.stop();
     // The checksum is the same on every allocator, and keeps the optimiser from dropping the work.
-    println!("{line} {checksum}");
+    println!("{line} checksum={checksum}");
 }

@@ -33,12 +33,12 @@ impl Meter {
         let (wall, after) = (self.begun.elapsed().as_secs_f64(), used());
         self.sample();
         let mean = self.samples.iter().sum::<u64>() / self.samples.len() as u64;
+        let (peak, end) = (status("VmHWM:"), *self.samples.last().unwrap());
+        let [peak, mean, end] = [peak, mean, end].map(|kib| kib as f64 / 1024.0);
         format!(
-            "{:.6} {:.6} {wall:.6} {} {mean} {} {}",
+            "user={:.6} sys={:.6} wall={wall:.6} peak={peak:.3} mean={mean:.3} end={end:.3} faults={}",
             after.user - self.used.user,
             after.sys - self.used.sys,
-            status("VmHWM:"),
-            self.samples.last().unwrap(),
             after.faults - self.used.faults,
         )
     }

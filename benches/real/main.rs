@@ -1,0 +1,283 @@
+//! What an allocator buys programs that people run: `cargo bench --bench real`.
+//!
+//! Downloads published programs and libraries, puts one line into each, builds it with every
+//! allocator, runs it alternated allocator by allocator on inputs made from a seed, and prints
+//! Markdown. `programs.rs` says what they are, and which half of them chooses the presets. It needs
+//! Debian's packages `redis-tools` and `wrk` for the servers, and `pip` for the wheels. Options, after `--`:
+//!
+//! * `--parts A,B`: of `sizes` (every program at three sizes), `threads`, `servers`, `wheels`
+//!   (options on published binaries from PyPI); default all;
+//! * `--programs A,B`: only these; `--half chooses` or `--half reports`: only that half;
+//! * `--rounds N`: runs of each (default 5);
+//! * `--seconds N`: how long wrk loads a server (default 10); `--idle N`: seconds until its memory is
+//!   looked at again (default 60);
+//! * `--try 'NAME=OPTIONS'`: one more row for jemalloc with these options; repeatable;
+//! * `--build`: builds everything and measures nothing;
+//! * `--from FILE`: prints an earlier run, which each run leaves in a file that it names; with several,
+//!   the goals are given for each of them, and the tables of the last;
+//! * `--write`: writes the parts of docs/figures.md and docs/presets.md that are marked for it, the
+//!   plots beside them, and the lock file of the programs.
+
+mod inputs;
+mod page;
+mod programs;
+#[path = "../report/mod.rs"]
+mod report;
+mod run;
+mod sources;
+mod wheels;
+
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use std::{env, fs};
+
+use alloc_switch::conf;
+use programs::Program;
+use report::{Allocator, Run};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+const PARTS: [&str; 4] = ["sizes", "threads", "servers", "wheels"];
+const SIZES: [&str; 3] = ["small", "medium", "large"];
+const THREADS: [usize; 4] = [1, 2, 4, 8];
+
+/// Name, what is compiled in, options, and what it is. The first is what the others are compared
+/// with, and the second twice is the yardstick of noise.
+const ALLOCATORS: &[(&str, &str, Option<&str>, &str)] = &[
+    ("glibc", "glibc", None, "no `#[global_allocator]`"),
+    ("alloc-switch", "alloc-switch", None, "`global_allocator!()`"),
+    ("again", "alloc-switch", None, "the same file once more: what differs is noise"),
+    ("throughput", "alloc-switch", Some(conf::THROUGHPUT), "with the options of `THROUGHPUT`"),
+    ("low-memory", "alloc-switch", Some(conf::LOW_MEMORY), "with the options of `LOW_MEMORY`"),
+    ("mimalloc", "mimalloc", None, "the crate `mimalloc`"),
+];
+
+struct Options {
+    parts: Vec<String>,
+    programs: Vec<&'static Program>,
+    rounds: usize,
+    seconds: u64,
+    idle: u64,
+    tries: Vec<(String, String)>,
+    build: bool,
+    from: Vec<PathBuf>,
+    write: bool,
+}
+
+fn main() {
+    let Some(options) = options() else {
+        println!("nothing is measured here but under `cargo bench --bench real`");
+        return;
+    };
+    let sessions: Vec<page::Session> = if options.from.is_empty() {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("real");
+        sources::unpack(&directory);
+        let builds: Vec<_> =
+            options.programs.iter().map(|program| sources::build(&directory, program)).collect();
+        if options.build {
+            return;
+        }
+        let session = measure(&options, &directory, &builds);
+        let file = directory.join(format!("target/runs-{}.tsv", std::process::id()));
+        fs::write(&file, session.save()).unwrap();
+        eprintln!("kept in {}", file.display());
+        if options.write {
+            sources::keep_lock(&directory);
+        }
+        vec![session]
+    } else {
+        let texts = options.from.iter().map(|file| fs::read_to_string(file).expect("it is there"));
+        texts.map(|text| page::Session::load(&text)).collect()
+    };
+    let last = sessions.last().expect("there is one");
+    let parts = [
+        ("docs/figures.md", "summary", last.summary()),
+        ("docs/figures.md", "real", last.tables() + &page::goals(&sessions)),
+        ("docs/presets.md", "real", last.presets()),
+    ];
+    for (page, name, text) in parts {
+        println!("{text}");
+        if options.write {
+            let name = format!("cargo bench --bench real ({name})");
+            report::write_part(&Path::new(ROOT).join(page), &name, &text);
+        }
+    }
+    if options.write {
+        for (name, svg) in last.plots() {
+            fs::write(Path::new(ROOT).join("docs").join(name), svg).unwrap();
+        }
+    }
+}
+
+/// `None` where Cargo runs this as a test.
+fn options() -> Option<Options> {
+    let mut options = Options {
+        parts: PARTS.map(str::to_owned).to_vec(),
+        programs: programs::ALL.iter().collect(),
+        rounds: 5,
+        seconds: 10,
+        idle: 60,
+        tries: vec![],
+        build: false,
+        from: vec![],
+        write: false,
+    };
+    let mut bench = false;
+    let mut args = env::args().skip(1);
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().unwrap_or_else(|| usage(&arg));
+        let number = |value: String| value.parse().unwrap_or_else(|_| usage(&arg));
+        match &*arg {
+            "--bench" => bench = true,
+            "--parts" => options.parts = value().split(',').map(str::to_owned).collect(),
+            "--programs" => {
+                let names = value();
+                options.programs.retain(|p| names.split(',').any(|name| name == p.name));
+            }
+            "--half" => {
+                let chooses = value() == "chooses";
+                options.programs.retain(|p| p.chooses() == chooses);
+            }
+            "--rounds" => options.rounds = number(value()) as usize,
+            "--seconds" => options.seconds = number(value()),
+            "--idle" => options.idle = number(value()),
+            "--try" => {
+                let value = value();
+                let (name, conf) = value.split_once('=').unwrap_or_else(|| usage(&arg));
+                options.tries.push((name.into(), conf.into()));
+            }
+            "--build" => options.build = true,
+            "--from" => options.from.push(value().into()),
+            "--write" => options.write = true,
+            _ => usage(&arg),
+        }
+    }
+    bench.then_some(options)
+}
+
+fn usage(arg: &str) -> ! {
+    eprintln!("{arg}: see the head of benches/real/main.rs");
+    std::process::exit(2)
+}
+
+fn measure(
+    options: &Options,
+    directory: &Path,
+    builds: &[[PathBuf; sources::BUILDS.len()]],
+) -> page::Session {
+    let mut allocators: Vec<Allocator> = Vec::new();
+    let tries = options.tries.iter().map(|(name, conf)| {
+        (name.as_str(), "alloc-switch", Some(conf.as_str()), "with options that are tried")
+    });
+    for (name, build, conf, what) in ALLOCATORS.iter().copied().chain(tries) {
+        let what = conf.map_or(what.into(), |conf| format!("{what}: `{conf}`"));
+        let conf = conf.map(str::to_owned);
+        allocators.push(Allocator { name: name.into(), what, program: build.into(), conf });
+    }
+    let work = Work { options, directory, allocators: &allocators };
+    let mut runs = Vec::new();
+    for (program, builds) in options.programs.iter().zip(builds) {
+        if !program.is_server() {
+            runs.extend(work.program(program, builds));
+        } else if options.asks_for("servers") {
+            runs.extend(work.server(program, builds));
+        }
+    }
+    if options.asks_for("wheels") {
+        runs.extend(wheels::run(directory, &allocators, options.rounds));
+    }
+    let machine = format!(
+        "Measured at commit {} with `cargo bench --bench real` (--rounds {}) on {}; {}, {}.\n",
+        report::commit(),
+        options.rounds,
+        report::machine(),
+        report::version(&directory.join("Cargo.lock"), "tikv-jemalloc-sys"),
+        report::version(&directory.join("Cargo.lock"), "mimalloc"),
+    );
+    page::Session::new(machine, allocators, runs)
+}
+
+impl Options {
+    fn asks_for(&self, part: &str) -> bool {
+        self.parts.iter().any(|p| p == part)
+    }
+}
+
+struct Work<'a> {
+    options: &'a Options,
+    directory: &'a Path,
+    allocators: &'a [Allocator],
+}
+
+impl Work<'_> {
+    fn input(&self, program: &Program, size: usize) -> PathBuf {
+        let inputs = self.directory.join("target/inputs");
+        fs::create_dir_all(&inputs).unwrap();
+        (program.input)(&inputs, program.sizes[size])
+    }
+
+    /// A program at each size, and at the middle one with each number of threads.
+    fn program(&self, program: &Program, builds: &[PathBuf]) -> Vec<Run> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut settings: Vec<(String, usize, usize)> = Vec::new();
+        if self.options.asks_for("sizes") {
+            settings.extend((0..3).map(|size| (SIZES[size].to_owned(), size, cores)));
+        }
+        if self.options.asks_for("threads") && program.takes_threads() {
+            settings.extend(THREADS.map(|threads| (format!("threads-{threads}"), 1, threads)));
+        }
+        let mut runs = Vec::new();
+        for (setting, size, threads) in settings {
+            let workload = format!("{setting}/{}", program.name);
+            eprintln!("running {workload}");
+            let input = self.input(program, size);
+            let out = self.directory.join("target/out");
+            let written = out.with_extension("d");
+            let filled = [
+                ("input", input.display().to_string()),
+                ("out", written.display().to_string()),
+                ("threads", threads.to_string()),
+            ];
+            let mut printed = None;
+            runs.extend(run::rounds(self.options.rounds, self.allocators, |index, allocator| {
+                let file = &builds[build_of(allocator)];
+                let mut command = run::command(file, program.command, &filled);
+                let (used, bytes) =
+                    run::program(&mut command, allocator.conf.as_deref(), &out, &[0]);
+                assert!(*printed.get_or_insert(bytes) == bytes, "{command:?} did other work");
+                Some(Run::of(&workload, index, used))
+            }));
+        }
+        runs
+    }
+
+    /// A server under its load. While one idles, the next is loaded.
+    fn server(&self, program: &Program, builds: &[PathBuf]) -> Vec<Run> {
+        let workload = format!("servers/{}", program.name);
+        eprintln!("running {workload}");
+        let input = self.input(program, 0);
+        let load = run::Load {
+            client: program.client.expect("a server has a client"),
+            seconds: self.options.seconds,
+            idle: Duration::from_secs(self.options.idle),
+        };
+        let mut port = 21_000;
+        let mut idling: Vec<(usize, JoinHandle<String>)> = Vec::new();
+        run::rounds(self.options.rounds, self.allocators, |index, allocator| {
+            port += 1;
+            let filled = [("input", input.display().to_string()), ("port", port.to_string())];
+            let command = run::command(&builds[build_of(allocator)], program.command, &filled);
+            idling.push((
+                index,
+                run::server(command, allocator.conf.as_deref(), port, &input, &load),
+            ));
+            None
+        });
+        let lines = idling.into_iter().map(|(index, thread)| (index, thread.join().unwrap()));
+        lines.map(|(index, line)| Run::parse(&workload, index, &line)).collect()
+    }
+}
+
+fn build_of(allocator: &Allocator) -> usize {
+    sources::BUILDS.iter().position(|build| Path::new(build) == allocator.program).unwrap()
+}

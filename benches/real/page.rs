@@ -1,0 +1,381 @@
+//! From runs to pages.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use crate::programs::{self, Program, Source};
+use crate::report::plots::{self, Panel, Row};
+use crate::report::{row, Allocator, Figures, Run};
+use crate::{SIZES, THREADS};
+
+/// What one call measured, and where.
+pub struct Session {
+    machine: String,
+    figures: Figures,
+}
+
+/// Where the columns of every table are.
+const GLIBC: usize = 0;
+const DEFAULT: usize = 1;
+const AGAIN: usize = 2;
+
+/// What a program spends, and how it is printed.
+const METRICS: [(&str, &str, &str, usize); 4] = [
+    ("Processor time", "cpu", "s", 3),
+    ("User time", "user", "s", 3),
+    ("Elapsed time", "wall", "s", 3),
+    ("Peak resident memory", "peak", "MiB", 1),
+];
+
+/// What a server is asked: its title, the metric, its unit and digits.
+const SERVED: [(&str, &str, &str, usize); 6] = [
+    ("Requests in a second (more is better)", "rate", "/s", 0),
+    ("Median latency", "p50", "ms", 2),
+    ("99th percentile of the latency", "p99", "ms", 2),
+    ("Processor time of a request", "cpu", "µs", 1),
+    ("Resident memory right after the load", "after", "MiB", 1),
+    ("Resident memory after a while without requests", "idle", "MiB", 1),
+];
+
+impl Session {
+    pub fn new(machine: String, allocators: Vec<Allocator>, runs: Vec<Run>) -> Self {
+        let mut workloads: Vec<String> = Vec::new();
+        for run in &runs {
+            if !workloads.contains(&run.workload) {
+                workloads.push(run.workload.clone());
+            }
+        }
+        Session { machine, figures: Figures { allocators, workloads, runs } }
+    }
+
+    /// Tab-separated: where, the allocators, then a line for each run.
+    pub fn save(&self) -> String {
+        let mut text = format!("{}\n", self.machine.trim_end());
+        for allocator in &self.figures.allocators {
+            let conf = allocator.conf.as_deref().unwrap_or_default();
+            writeln!(text, "{}\t{}\t{conf}", allocator.name, allocator.what).unwrap();
+        }
+        for run in &self.figures.runs {
+            let values: Vec<_> = run.values.iter().map(|(k, v)| format!("{k}={v}")).collect();
+            writeln!(text, "\t{}\t{}\t{}", run.workload, run.allocator, values.join(" ")).unwrap();
+        }
+        text
+    }
+
+    pub fn load(text: &str) -> Self {
+        let mut lines = text.lines();
+        let machine = format!("{}\n", lines.next().expect("a first line"));
+        let (runs, allocators): (Vec<_>, Vec<_>) = lines.partition(|line| line.starts_with('\t'));
+        let allocator = |line: &str| {
+            let mut fields = line.split('\t').map(str::to_owned);
+            let (name, what) = (fields.next().unwrap(), fields.next().expect("what it is"));
+            let conf = fields.next().filter(|conf| !conf.is_empty());
+            Allocator { name, what, program: PathBuf::new(), conf }
+        };
+        let run = |line: &str| {
+            let fields: Vec<_> = line.split('\t').skip(1).collect();
+            Run::parse(fields[0], fields[1].parse().expect("a column"), fields[2])
+        };
+        let allocators = allocators.into_iter().map(allocator).collect();
+        Session::new(machine, allocators, runs.into_iter().map(run).collect())
+    }
+
+    /// The workloads of a part, such as `large` or `servers`; of both halves, or of one.
+    fn part(&self, part: &str, chooses: Option<bool>) -> Vec<String> {
+        let of = |workload: &&String| {
+            let (of, name) = workload.split_once('/').expect("a part and a name");
+            let half = programs::ALL.iter().find(|p| p.name == name).map(Program::chooses);
+            of == part && (chooses.is_none() || half == chooses)
+        };
+        self.figures.workloads.iter().filter(of).cloned().collect()
+    }
+
+    fn columns(&self) -> std::ops::Range<usize> {
+        0..self.figures.allocators.len()
+    }
+
+    fn name(&self, allocator: usize) -> &str {
+        &self.figures.allocators[allocator].name
+    }
+
+    /// What docs/figures.md opens with.
+    pub fn summary(&self) -> String {
+        let figures = &self.figures;
+        let (large, servers) = (self.part("large", Some(false)), self.part("servers", Some(false)));
+        let mut text = format!(
+            "{} programs and {} servers that people run, which no option was chosen on, as multiples of \
+             glibc's allocator in the geometric mean; less is better. **again** is the same file as \
+             **alloc-switch**: what differs between these two is noise.\n\n\
+             | | processor time | peak memory | slowest program | p99 | memory after the load | idle |\n\
+             |---|--:|--:|--:|--:|--:|--:|\n",
+            large.len(),
+            servers.len(),
+        );
+        for a in self.columns().skip(1) {
+            let mean = |of: &[String], metric| match of {
+                [] => "-".into(),
+                of => format!("{:.2}", figures.mean(of, a, GLIBC, metric)),
+            };
+            let slowest = match &*large {
+                [] => "-".into(),
+                large => {
+                    let (worst, at) = figures.worst(large, a, GLIBC, "cpu");
+                    format!("{worst:.2} ({})", short(at))
+                }
+            };
+            let cells = [
+                mean(&large, "cpu"),
+                mean(&large, "peak"),
+                slowest,
+                mean(&servers, "p99"),
+                mean(&servers, "after"),
+                mean(&servers, "idle"),
+            ];
+            row(&mut text, self.name(a), cells.into_iter());
+        }
+        text + "\n![Processor time against peak memory](trade-off.svg)\n"
+    }
+
+    /// Every figure.
+    pub fn tables(&self) -> String {
+        let figures = &self.figures;
+        let mut text = format!("{}\n{}\n", self.machine, figures.describe());
+        for (half, chooses) in [("choose the presets", true), ("report", false)] {
+            let programs = programs::ALL.iter().filter(|p| p.chooses() == chooses);
+            let programs: Vec<_> = programs.map(describe).collect();
+            writeln!(text, "These {half}: {}.\n", programs.join(", ")).unwrap();
+        }
+        for (half, chooses) in [("report", false), ("choose the presets", true)] {
+            let large = self.part("large", Some(chooses));
+            if large.is_empty() {
+                continue;
+            }
+            for (title, metric, unit, digits) in METRICS {
+                writeln!(text, "### {title}: the programs that {half}\n").unwrap();
+                text += &self.ratios(&large, metric, unit, digits);
+            }
+            writeln!(text, "### Kernel time in seconds: the programs that {half}\n").unwrap();
+            text += &figures.medians(&large, 3, "sys");
+            text.push('\n');
+        }
+        text += &self.steps("How it grows with the work", "size", &SIZES.map(str::to_owned));
+        let threads = THREADS.map(|threads| format!("threads-{threads}"));
+        text += &self.steps("How it grows with the threads", "threads", &threads);
+        let servers = self.part("servers", None);
+        if !servers.is_empty() {
+            writeln!(text, "### Servers\n").unwrap();
+            for (title, metric, unit, digits) in SERVED {
+                writeln!(text, "{title}:\n").unwrap();
+                text += &self.ratios(&servers, metric, unit, digits);
+            }
+        }
+        text + &self.wheels()
+    }
+
+    fn ratios(&self, workloads: &[String], metric: &str, unit: &str, digits: usize) -> String {
+        format!("{}\n", self.figures.ratios(workloads, unit, digits, metric))
+    }
+
+    /// Geometric means of the same programs at one step after the other.
+    fn steps(&self, title: &str, corner: &str, steps: &[String]) -> String {
+        let mut text = String::new();
+        for (metric, _, name) in GROWTH {
+            let mut table = String::new();
+            for step in steps {
+                let workloads = self.part(step, None);
+                if !workloads.is_empty() {
+                    let mean =
+                        |a| format!("{:.2}", self.figures.mean(&workloads, a, GLIBC, metric));
+                    row(&mut table, step, self.columns().map(mean));
+                }
+            }
+            if !table.is_empty() {
+                let header = self.figures.header(corner);
+                write!(text, "### {title}: {name}\n\n{header}{table}\n").unwrap();
+            }
+        }
+        text
+    }
+
+    /// The options against what the published programs do by themselves.
+    fn wheels(&self) -> String {
+        let wheels = self.part("wheels", None);
+        if wheels.is_empty() {
+            return String::new();
+        }
+        let figures = &self.figures;
+        let with_options: Vec<usize> = self
+            .columns()
+            .filter(|&a| a == AGAIN || figures.allocators[a].conf.is_some())
+            .collect();
+        let names: Vec<_> = with_options.iter().map(|&a| self.name(a)).collect();
+        let mut text =
+            "### Published binaries\n\nAs multiples of the same binary without options.\n"
+                .to_owned();
+        for (title, metric, unit, digits) in METRICS {
+            let line = "--:|".repeat(names.len() + 1);
+            write!(text, "\n{title}:\n\n| | default | {} |\n|---|{line}\n", names.join(" | "))
+                .unwrap();
+            for wheel in &wheels {
+                let own = format!("{:.digits$} {unit}", figures.median(wheel, DEFAULT, metric));
+                let others = with_options.iter().map(|&a| figures.ratio(wheel, a, DEFAULT, metric));
+                let others = others.map(|ratio| format!("{ratio:.2}"));
+                row(&mut text, short(wheel), std::iter::once(own).chain(others));
+            }
+            let means = with_options.iter().map(|&a| figures.mean(&wheels, a, DEFAULT, metric));
+            let means = means.map(|mean| format!("**{mean:.2}**"));
+            row(&mut text, "**geometric mean**", std::iter::once("1".into()).chain(means));
+        }
+        text
+    }
+
+    /// What the presets were chosen by: the other half, and only as multiples of the default.
+    pub fn presets(&self) -> String {
+        let (large, servers) = (self.part("large", Some(true)), self.part("servers", Some(true)));
+        let mut text = format!("{}\n", self.machine);
+        text += "Multiples of `global_allocator!()` in the geometric mean, on the programs that choose.\n\n";
+        text +=
+            "| | processor time | user time | peak memory | p99 | memory after the load | idle |\n";
+        text += "|---|--:|--:|--:|--:|--:|--:|\n";
+        for a in self.columns() {
+            let mean = |of: &[String], metric| match of {
+                [] => "-".into(),
+                of => format!("{:.2}", self.figures.mean(of, a, DEFAULT, metric)),
+            };
+            let programs = ["cpu", "user", "peak"].map(|metric| mean(&large, metric));
+            let served = ["p99", "after", "idle"].map(|metric| mean(&servers, metric));
+            row(&mut text, self.name(a), programs.into_iter().chain(served));
+        }
+        text.push('\n');
+        text + &self.figures.describe()
+    }
+
+    pub fn plots(&self) -> Vec<(&'static str, String)> {
+        let figures = &self.figures;
+        let large = self.part("large", Some(false));
+        let mut plots = Vec::new();
+        if !large.is_empty() {
+            let point = |a| {
+                let mean = |metric| figures.mean(&large, a, GLIBC, metric);
+                (self.name(a), mean("cpu"), mean("peak"))
+            };
+            let points: Vec<_> = self.columns().map(point).collect();
+            plots.push(("trade-off.svg", plots::trade_off(&points)));
+        }
+        // the noise is in the tables
+        let shown: Vec<usize> = self.columns().filter(|&a| a != GLIBC && a != AGAIN).collect();
+        let names: Vec<&str> = shown.iter().map(|&a| self.name(a)).collect();
+        let mut rows = Vec::new();
+        for (title, chooses) in [("These report:", false), ("These chose the presets:", true)] {
+            let group = self.part("large", Some(chooses));
+            if !group.is_empty() {
+                rows.push(Row { name: title.into(), panels: vec![] });
+                let panels = |value: &dyn Fn(usize, &str) -> f64| {
+                    let panel = |metric| shown.iter().map(|&a| value(a, metric)).collect();
+                    ["cpu", "peak"].map(panel).into()
+                };
+                rows.extend(group.iter().map(|w| {
+                    let panels = panels(&|a, metric| figures.ratio(w, a, GLIBC, metric));
+                    Row { name: short(w).into(), panels }
+                }));
+                let panels = panels(&|a, metric| figures.mean(&group, a, GLIBC, metric));
+                rows.push(Row { name: "geometric mean".into(), panels });
+            }
+        }
+        if !rows.is_empty() {
+            plots.push(("real.svg", plots::dots(&["time", "memory"], &names, &rows)));
+        }
+        let threads = THREADS.map(|threads| format!("threads-{threads}"));
+        let mut panels = Vec::new();
+        for (x, steps) in
+            [("size of the input", &SIZES.map(str::to_owned)[..]), ("threads", &threads)]
+        {
+            let groups: Vec<_> = steps.iter().map(|step| self.part(step, None)).collect();
+            if groups.iter().any(Vec::is_empty) {
+                continue;
+            }
+            for (metric, title, _) in GROWTH {
+                let means = |a| groups.iter().map(move |g| figures.mean(g, a, GLIBC, metric));
+                let lines = shown.iter().map(|&a| (self.name(a), means(a).collect())).collect();
+                let names = steps.iter().map(|s| s.trim_start_matches("threads-").to_owned());
+                panels.push(Panel { title, x, steps: names.collect(), lines });
+            }
+        }
+        if !panels.is_empty() {
+            plots.push(("real-growth.svg", plots::lines(&panels)));
+        }
+        plots
+    }
+}
+
+/// Metric, the title of its panel, and how it reads in a heading.
+const GROWTH: [(&str, &str, &str); 2] = [
+    ("cpu", "processor time / glibc's", "processor time"),
+    ("peak", "peak memory / glibc's", "peak memory"),
+];
+
+fn short(workload: &str) -> &str {
+    workload.rsplit('/').next().unwrap_or(workload)
+}
+
+fn describe(program: &Program) -> String {
+    match program.source {
+        Source::Registry(package, version, ..) => {
+            format!("**{}** ({package} {version}: {})", program.name, program.what)
+        }
+        Source::Driver(_) => format!("**{}** ({})", program.name, program.what),
+    }
+}
+
+/// What the presets and the default are to reach on the half that reports, in every session.
+pub fn goals(sessions: &[Session]) -> String {
+    let mut text = "### Goals, on the programs that report\n\n".to_owned();
+    let names: Vec<_> = (1..=sessions.len()).map(|i| format!("session {i}")).collect();
+    let line = "--:|".repeat(names.len());
+    write!(text, "| | at most | {} |\n|---|--:|{line}\n", names.join(" | ")).unwrap();
+    for (name, against, metric, worst, limit) in GOALS {
+        let value = |session: &Session| -> Option<String> {
+            let figures = &session.figures;
+            let (a, b) = (figures.find(name)?, figures.find(against)?);
+            let served = matches!(*metric, "p99" | "after" | "idle");
+            let part = if served { "servers" } else { "large" };
+            let workloads = session.part(part, Some(false));
+            if workloads.is_empty() {
+                return None;
+            }
+            let value = match worst {
+                true => figures.worst(&workloads, a, b, metric),
+                false => (figures.mean(&workloads, a, b, metric), ""),
+            };
+            let holds = if value.0 <= *limit { "" } else { ": missed" };
+            Some(format!("{:.2} {}{holds}", value.0, short(value.1)))
+        };
+        let cells = sessions.iter().map(|session| value(session).unwrap_or("-".into()));
+        let title = METRICS.iter().chain(&SERVED).find(|m| m.1 == *metric).expect("a metric").0;
+        let title = format!("{name}, {}, of {against}'s", title.to_lowercase());
+        let title = if *worst { format!("{title}, on the worst program") } else { title };
+        row(&mut text, &title, std::iter::once(format!("{limit:.2}")).chain(cells));
+    }
+    text
+}
+
+/// Allocator, what it is compared with, the metric, whether on the worst program instead of in the
+/// geometric mean, and the limit.
+type Goal = (&'static str, &'static str, &'static str, bool, f64);
+
+const GOALS: &[Goal] = &[
+    ("alloc-switch", "mimalloc", "cpu", false, 1.0),
+    ("alloc-switch", "mimalloc", "peak", false, 0.75),
+    ("alloc-switch", "glibc", "cpu", true, 1.0),
+    ("alloc-switch", "glibc", "peak", false, 1.05),
+    ("throughput", "alloc-switch", "cpu", false, 0.90),
+    ("throughput", "alloc-switch", "user", false, 0.90),
+    ("throughput", "alloc-switch", "cpu", true, 1.03),
+    ("throughput", "alloc-switch", "user", true, 1.03),
+    ("low-memory", "alloc-switch", "peak", false, 0.95),
+    ("low-memory", "glibc", "peak", false, 1.0),
+    ("low-memory", "alloc-switch", "cpu", false, 1.03),
+    ("server", "alloc-switch", "p99", false, 1.0),
+    ("server", "alloc-switch", "after", false, 1.0),
+    ("server", "alloc-switch", "idle", false, 1.0),
+];

@@ -93,7 +93,7 @@ fn main() {
     let parts = [
         ("docs/figures.md", "summary", last.summary()),
         ("docs/figures.md", "real", last.tables() + &page::goals(&sessions)),
-        ("docs/presets.md", "real", last.presets()),
+        ("docs/presets.md", "presets", last.presets()),
     ];
     for (page, name, text) in parts {
         println!("{text}");

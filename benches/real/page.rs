@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::programs::{self, Program, Source};
 use crate::report::plots::{self, Panel, Row};
-use crate::report::{row, Allocator, Figures, Run};
+use crate::report::{row, short, Allocator, Figures, Run};
 use crate::{SIZES, THREADS};
 
 /// What one call measured, and where.
@@ -313,10 +313,6 @@ const GROWTH: [(&str, &str, &str); 2] = [
     ("cpu", "processor time / glibc's", "processor time"),
     ("peak", "peak memory / glibc's", "peak memory"),
 ];
-
-fn short(workload: &str) -> &str {
-    workload.rsplit('/').next().unwrap_or(workload)
-}
 
 fn describe(program: &Program) -> String {
     match program.source {

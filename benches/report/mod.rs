@@ -110,7 +110,7 @@ impl Figures {
         for workload in workloads {
             let first = format!("{:.digits$} {unit}", self.median(workload, 0, metric));
             let rest = others().map(|a| format!("{:.2}", self.ratio(workload, a, 0, metric)));
-            row(&mut text, workload, iter::once(first).chain(rest));
+            row(&mut text, short(workload), iter::once(first).chain(rest));
         }
         let means = others().map(|a| format!("**{:.2}**", self.mean(workloads, a, 0, metric)));
         row(&mut text, "**geometric mean**", iter::once("1".to_owned()).chain(means));
@@ -123,10 +123,15 @@ impl Figures {
         for workload in workloads {
             let all = 0..self.allocators.len();
             let cells = all.map(|a| format!("{:.digits$}", self.median(workload, a, metric)));
-            row(&mut text, workload, cells);
+            row(&mut text, short(workload), cells);
         }
         text
     }
+}
+
+/// A workload's name without the part that it belongs to: `large/fd` is `fd`.
+pub fn short(workload: &str) -> &str {
+    workload.rsplit('/').next().unwrap_or(workload)
 }
 
 pub fn row(text: &mut String, name: &str, cells: impl Iterator<Item = String>) {

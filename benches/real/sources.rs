@@ -111,7 +111,8 @@ pub fn build(directory: &Path, program: &Program) -> [PathBuf; BUILDS.len()] {
             .arg(directory.join("target"))
             .args(["--", "--cap-lints", "allow"])
             .args(["--cfg", &format!("bench_allocator=\"{allocator}\"")]);
-        assert!(cargo.status().expect("cargo runs").success(), "{cargo:?}");
+        let output = cargo.output().expect("cargo runs");
+        assert!(output.status.success(), "{cargo:?}\n{}", String::from_utf8_lossy(&output.stderr));
         let to = directory.join(format!("target/programs/{}-{allocator}", program.name));
         fs::copy(directory.join("target/release").join(binary), &to).unwrap();
         to

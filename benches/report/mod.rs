@@ -72,7 +72,7 @@ impl Figures {
     pub fn ratio(&self, workload: &str, allocator: usize, other: usize, metric: &str) -> f64 {
         let values = self.values(workload, allocator, metric);
         let pairs = values.into_iter().zip(self.values(workload, other, metric));
-        median(pairs.map(|(a, b)| a / b).collect())
+        median(pairs.map(|(a, b)| a / b))
     }
 
     /// The geometric mean of the ratios on some workloads.
@@ -138,7 +138,8 @@ pub fn row(text: &mut String, name: &str, cells: impl Iterator<Item = String>) {
     writeln!(text, "| {name} | {} |", cells.collect::<Vec<_>>().join(" | ")).unwrap();
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     match values.len() {

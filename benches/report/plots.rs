@@ -8,12 +8,13 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// An allocator looks the same in every plot.
-const LOOKS: [(&str, RGBColor); 5] = [
+const LOOKS: [(&str, RGBColor); 6] = [
     ("alloc-switch", RGBColor(0x00, 0x72, 0xB2)),
     ("throughput", RGBColor(0xD5, 0x5E, 0x00)),
     ("low-memory", RGBColor(0x00, 0x9E, 0x73)),
     ("mimalloc", RGBColor(0xCC, 0x79, 0xA7)),
     ("snmalloc", RGBColor(0xE6, 0x9F, 0x00)),
+    ("server", RGBColor(0x56, 0xB4, 0xE9)),
 ];
 const GREY: RGBColor = RGBColor(0x77, 0x77, 0x77);
 const GRID: RGBColor = RGBColor(0xDD, 0xDD, 0xDD);
@@ -52,7 +53,8 @@ fn marker(area: &Area, look: usize, (x, y): (i32, i32)) {
         1 => area.draw(&TriangleMarker::new((x, y), 6, style)),
         2 => area.draw(&corners([(-5, -5), (5, -5), (5, 5), (-5, 5)])),
         3 => area.draw(&corners([(-6, 0), (0, -6), (6, 0), (0, 6)])),
-        _ => area.draw(&Cross::new((x, y), 5, LOOKS[look].1.stroke_width(2))),
+        4 => area.draw(&Cross::new((x, y), 5, LOOKS[look].1.stroke_width(2))),
+        _ => area.draw(&corners([(-6, -5), (6, -5), (0, 6), (0, 6)])),
     }
     .unwrap();
 }
@@ -116,7 +118,7 @@ fn spread(mut at: Vec<(i32, usize)>, least: i32) -> Vec<i32> {
     heights
 }
 
-/// The name of a row and its values: for each panel one of each series. None is a heading.
+/// The name of a row and its values: for each panel one of each series. A heading has no panels.
 pub struct Row {
     pub name: String,
     pub panels: Vec<Vec<f64>>,
@@ -199,6 +201,7 @@ pub fn trade_off(points: &[(&str, f64, f64)]) -> String {
                 Some(look) => marker(area, look, at),
                 None => area.draw(&Circle::new(at, 4, BLACK.stroke_width(1))).unwrap(),
             }
+            let height = if *name == "glibc" { height - 10 } else { height }; // above its line
             text(area, name, (at.0 + 12, height), HPos::Left, 13, BLACK);
         }
     })

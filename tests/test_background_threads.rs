@@ -2,8 +2,10 @@
 
 #![cfg(target_os = "linux")]
 
-mod handle;
+#[path = "support/process.rs"]
+mod process;
 #[cfg(all(alloc_switch_jemalloc, not(target_env = "musl")))]
+#[path = "support/mallctl.rs"]
 mod mallctl;
 
 #[cfg(alloc_switch_jemalloc)]
@@ -19,7 +21,7 @@ alloc_switch::global_allocator!(static ALLOCATOR);
 #[cfg(not(all(alloc_switch_jemalloc, not(target_env = "musl"))))]
 fn there_are_none() {
     use alloc_switch::Error;
-    let error = if cfg!(alloc_switch_jemalloc) { Error::Target } else { Error::System };
+    let error = if cfg!(alloc_switch_jemalloc) { Error::UnsupportedTarget } else { Error::Unsupported };
     assert_eq!(ALLOCATOR.background_threads(true), Err(error));
 }
 
@@ -28,7 +30,7 @@ mod jemalloc {
     use std::thread::sleep;
     use std::time::Duration;
 
-    use crate::handle::{in_fork, resident, small_blocks, threads_named, MIB};
+    use crate::process::{in_fork, resident, small_blocks, threads_named, MIB};
     use crate::ALLOCATOR;
 
     fn threads() -> usize {

@@ -1,6 +1,7 @@
 //! The checker of `conf` knows what jemalloc knows: both are asked about the same pairs.
 
 #[cfg(alloc_switch_jemalloc)]
+#[path = "support/mallctl.rs"]
 mod mallctl;
 mod support;
 

@@ -1,6 +1,7 @@
 //! An allocator of one's own, switched to with the macro.
 
 #[cfg(alloc_switch_jemalloc)]
+#[path = "support/mallctl.rs"]
 mod mallctl;
 
 use std::alloc::{GlobalAlloc, Layout};

@@ -35,7 +35,7 @@ fn it_is_the_one_in_use() {
 
 /// `override-malloc` links it for everyone.
 #[test]
-#[cfg(all(target_os = "linux", not(alloc_switch_unprefixed)))]
+#[cfg(all(target_os = "linux", not(alloc_switch_malloc)))]
 fn no_jemalloc_is_linked() {
     let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
     // put together, so as not to find itself; the symbol table of a test program is not stripped

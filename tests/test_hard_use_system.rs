@@ -2,7 +2,9 @@
 
 #![cfg(target_os = "linux")]
 
-mod handle;
+#[path = "support/process.rs"]
+mod process;
+#[path = "support/hard_use.rs"]
 mod hard_use;
 
 alloc_switch::global_allocator!(static ALLOCATOR = system);

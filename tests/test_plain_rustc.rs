@@ -3,21 +3,11 @@
 
 mod support;
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-use support::{fixture, jemalloc, run, ROOT};
-
-/// A command that inherits nothing of Cargo's environment, for `cargo test` sets `CARGO` too.
-fn bare(program: impl AsRef<OsStr>) -> Command {
-    let mut command = Command::new(program);
-    command.env_clear().envs(
-        ["PATH", "HOME", "RUSTUP_HOME"].into_iter().filter_map(|k| Some((k, env::var_os(k)?))),
-    );
-    command
-}
+use support::{bare, build_script, fixture, jemalloc, run, ROOT};
 
 fn rustc(folder: &Path) -> Command {
     rustc_edition(folder, "2021")
@@ -36,28 +26,15 @@ fn rustc_edition(folder: &Path, edition: &str) -> Command {
     rustc
 }
 
+/// `--cfg alloc_switch="jemalloc"`, as Cargo hands rustc's flags to a build script.
+const FORCED: &str = "--cfg\x1falloc_switch=\"jemalloc\"";
+
 /// A folder of this test's own.
 fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("plain-{name}"));
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();
     folder
-}
-
-/// Our build script, compiled, and ready to run for a target that is written as `triple arch vendor os env endian`.
-fn build_script(folder: &Path, target: &str) -> Command {
-    let source = Path::new(ROOT).join("build.rs");
-    run(rustc(folder).args(["--crate-name", "build_script", "--crate-type", "bin"]).arg(source));
-    let mut script = bare(folder.join("build_script"));
-    let keys = ["TARGET", "ARCH", "VENDOR", "OS", "ENV", "ENDIAN"];
-    for (key, value) in keys.into_iter().zip(target.split(' ')) {
-        script.env(
-            if key == "TARGET" { key.into() } else { format!("CARGO_CFG_TARGET_{key}") },
-            value,
-        );
-    }
-    script.env("OUT_DIR", folder).env("CARGO_FEATURE_JEMALLOC", "1");
-    script
 }
 
 /// Where Cargo keeps the source of a dependency.
@@ -111,10 +88,6 @@ fn plain_rustc() {
         for line in said.lines() {
             if let Some(cfg) = line.strip_prefix("cargo:rustc-cfg=") {
                 lib.args(["--cfg", cfg]);
-            } else if let Some((key, value)) =
-                line.strip_prefix("cargo:rustc-env=").and_then(|e| e.split_once('='))
-            {
-                lib.env(key, value);
             }
         }
         run(lib.args(library).arg(Path::new(ROOT).join("src/lib.rs")));
@@ -143,7 +116,7 @@ fn plain_rustc() {
     let mut forced =
         build_script(&folder, "powerpc64le-unknown-linux-gnu powerpc64 unknown linux gnu little");
     run(forced
-        .env("CARGO_CFG_ALLOC_SWITCH", "jemalloc")
+        .env("CARGO_ENCODED_RUSTFLAGS", FORCED)
         .env("DEP_JEMALLOC_ROOT", archive.parent().unwrap()));
     program(&[], &[]);
     let mut warned = rustc(&folder);
@@ -166,7 +139,7 @@ fn page_size() {
     let folder = folder("page-size");
     let warning = |target: &str, variable: &str| {
         let mut script = build_script(&folder, target);
-        script.env("CARGO_CFG_ALLOC_SWITCH", "jemalloc");
+        script.env("CARGO_ENCODED_RUSTFLAGS", FORCED);
         if !variable.is_empty() {
             script.env(variable, "16");
         }

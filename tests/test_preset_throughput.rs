@@ -1,19 +1,5 @@
-//! The preset `THROUGHPUT`, alone in its program because options are the process's.
-
+#[macro_use]
+#[path = "support/presets.rs"]
 mod presets;
 
-use alloc_switch::conf;
-
-alloc_switch::global_allocator!(conf = [conf::THROUGHPUT, "lg_tcache_nslots_mul:2"]);
-
-#[test]
-#[cfg(alloc_switch_jemalloc)]
-fn is_in_force() {
-    presets::in_force(conf::THROUGHPUT);
-    presets::in_force("lg_tcache_nslots_mul:2");
-}
-
-#[test]
-fn starts_silently() {
-    presets::starts_silently();
-}
+preset!(THROUGHPUT);

@@ -246,6 +246,34 @@ pub fn run(command: &mut Command) -> String {
     stdout
 }
 
+/// A command that inherits nothing of Cargo's environment, for `cargo test` sets `CARGO` too.
+pub fn bare(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().envs(
+        ["PATH", "HOME", "RUSTUP_HOME"].into_iter().filter_map(|k| Some((k, env::var_os(k)?))),
+    );
+    command
+}
+
+/// The crate's build script with the feature `jemalloc`, compiled into `folder` and ready to run for a
+/// target that is written as `triple arch vendor os env endian`.
+pub fn build_script(folder: &Path, target: &str) -> Command {
+    let mut rustc = bare(env::var_os("RUSTC").unwrap_or("rustc".into()));
+    rustc.args(["--edition", "2021", "--crate-name", "build_script", "--crate-type", "bin"]);
+    rustc.args(["--cfg", "feature=\"jemalloc\"", "--out-dir"]).arg(folder);
+    run(rustc.arg(Path::new(ROOT).join("build.rs")));
+    let mut script = bare(folder.join("build_script"));
+    let keys = ["TARGET", "ARCH", "VENDOR", "OS", "ENV", "ENDIAN"];
+    for (key, value) in keys.into_iter().zip(target.split(' ')) {
+        script.env(
+            if key == "TARGET" { key.into() } else { format!("CARGO_CFG_TARGET_{key}") },
+            value,
+        );
+    }
+    script.env("OUT_DIR", folder);
+    script
+}
+
 /// Where the toolchain keeps std as a shared library.
 pub fn shared_std() -> PathBuf {
     let rustc = env::var_os("RUSTC").unwrap_or("rustc".into());

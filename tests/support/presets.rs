@@ -1,7 +1,27 @@
-//! Asks jemalloc which options it started with.
+//! A program for one preset, because options are the process's: asks jemalloc which options it started with.
+
+macro_rules! preset {
+    ($preset:ident) => {
+        alloc_switch::global_allocator!(
+            conf = [alloc_switch::conf::$preset, "lg_tcache_nslots_mul:2"]
+        );
+
+        #[test]
+        #[cfg(alloc_switch_jemalloc)]
+        fn is_in_force() {
+            presets::in_force(alloc_switch::conf::$preset);
+            presets::in_force("lg_tcache_nslots_mul:2");
+        }
+
+        #[test]
+        fn starts_silently() {
+            presets::starts_silently();
+        }
+    };
+}
 
 #[cfg(alloc_switch_jemalloc)]
-#[path = "../mallctl/mod.rs"]
+#[path = "mallctl.rs"]
 mod mallctl;
 
 #[cfg(alloc_switch_jemalloc)]
@@ -11,7 +31,7 @@ use std::process::Command;
 #[cfg(alloc_switch_jemalloc)]
 use mallctl::read;
 
-/// Every pair of the option string is what jemalloc has, the last word counting, and it complained about none.
+/// Every pair of the option string is what jemalloc has, the last flag winning, and it complained about none.
 #[cfg(alloc_switch_jemalloc)]
 pub fn in_force(options: &str) {
     let pairs: Vec<_> = options.split(',').map(|pair| pair.split_once(':').unwrap()).collect();

@@ -1,10 +1,8 @@
 //! The feature `override-malloc`: C code gets jemalloc too, and a shared std can live with it.
 
-mod support;
-
 use std::process::Command;
 
-use support::{fixture, jemalloc, run};
+use crate::support::{self, fixture, jemalloc, run};
 
 #[test]
 fn c_code_in_the_same_program_gets_jemalloc() {
@@ -50,8 +48,8 @@ fn a_library_artifact_is_refused() {
         assert!(
             errors[0].0.ends_with(
                 "alloc-switch: the feature `override-malloc` puts a private jemalloc behind this library artifact's \
-                 malloc: turn on the feature `jemalloc-in-libraries` as well, or build the library without \
-                 `override-malloc`"
+                 malloc: build the library without it, or write `global_allocator!(jemalloc)` and turn on the feature \
+                 `jemalloc-in-libraries`"
             ),
             "{library}: {errors:?}"
         );
@@ -77,7 +75,7 @@ fn a_library_with_other_names_is_refused() {
     ] {
         let out = fixture("app").features(features).prebuilt_jemalloc(&archive).output();
         let stderr = String::from_utf8(out.stderr).unwrap();
-        let sentence = format!("error: JEMALLOC_OVERRIDE={} {sentence}", archive.display());
+        let sentence = format!("error: alloc-switch: JEMALLOC_OVERRIDE={} {sentence}", archive.display());
         assert!(!out.status.success() && stderr.contains(&sentence), "{stderr}");
     }
 }

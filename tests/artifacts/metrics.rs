@@ -1,10 +1,8 @@
 //! A library in the middle of a graph takes the handle without its type.
 
-mod support;
+use crate::support::{self, fixture, run};
 
-use support::{fixture, run};
-
-const NOT_HERE: &str = "Err(System)";
+const NOT_HERE: &str = "Err(Unsupported)";
 
 #[test]
 fn a_program_on_jemalloc_and_one_on_the_system_allocator() {
@@ -73,15 +71,16 @@ fn a_library_answers_for_its_own_allocator() {
     assert_eq!(
         report(&[]),
         "system (library artifact); allocated: Some(\"some\"); by this thread: None; purge: Ok(()); usable: true; \
-         in place: true; threads: Err(System); start: Err(System); stop: Err(System); dump: Err(System)\n"
+         in place: true; threads: Err(Unsupported); \
+         start: Err(Unsupported); stop: Err(Unsupported); dump: Err(Unsupported)\n"
     );
-    let jemalloc = support::jemalloc("feature jemalloc-in-libraries");
+    let jemalloc = support::jemalloc("global_allocator!(jemalloc)");
     assert_eq!(
-        report(&["--features", "jemalloc-in-libraries"]),
+        report(&["--features", "jemalloc-in-libraries,writes-jemalloc"]),
         format!(
             "{jemalloc}; allocated: None; by this thread: Some(\"some\"); purge: Ok(()); usable: true; in place: true; \
-             threads: Ok(()); start: Err(Feature(\"profiling\")); stop: Err(Feature(\"profiling\")); \
-             dump: Err(Feature(\"profiling\"))\n"
+             threads: Ok(()); start: Err(MissingFeature(\"profiling\")); stop: Err(MissingFeature(\"profiling\")); \
+             dump: Err(MissingFeature(\"profiling\"))\n"
         )
     );
 }

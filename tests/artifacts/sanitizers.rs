@@ -1,12 +1,10 @@
 //! A sanitizer must see every allocation.
 
-mod support;
-
 use std::path::Path;
 use std::process::Command;
-use std::{env, fs};
+use std::fs;
 
-use support::{fixture, run};
+use crate::support::{self, fixture, run};
 
 /// Needs a nightly toolchain: `rustup toolchain install nightly`.
 #[test]
@@ -43,31 +41,12 @@ fn without_it_nothing_is_caught() {
 fn the_build_script_sees_the_sanitizer_of_a_triple() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("build-script");
     fs::create_dir_all(&folder).unwrap();
-    let script = folder.join("build-script");
-    let source = Path::new(support::ROOT).join("build.rs");
-    let rustc = env::var_os("RUSTC").unwrap_or("rustc".into());
-    run(Command::new(rustc).args(["--edition", "2021", "-o"]).arg(&script).arg(source));
-
     let veto = |triple: &str| {
-        let mut command = Command::new(&script);
-        command
-            .env_clear()
-            .env("OUT_DIR", &folder)
-            .env("TARGET", triple)
-            .env("CARGO_FEATURE_JEMALLOC", "1");
-        for (key, value) in [
-            ("ARCH", "x86_64"),
-            ("VENDOR", "unknown"),
-            ("OS", "linux"),
-            ("ENV", "gnu"),
-            ("ABI", ""),
-            ("ENDIAN", "little"),
-        ] {
-            command.env(format!("CARGO_CFG_TARGET_{key}"), value);
-        }
-        let linked = run(&mut command).contains("cargo:rustc-cfg=alloc_switch_jemalloc\n");
-        (fs::read_to_string(folder.join("veto.rs")).unwrap(), linked)
+        let said = run(&mut support::build_script(&folder, &format!("{triple} x86_64 unknown linux gnu little")));
+        let facts = fs::read_to_string(folder.join("facts.rs")).unwrap();
+        let veto = facts.lines().next().unwrap().rsplit_once(" = ").unwrap().1.to_owned();
+        (veto, said.contains("cargo:rustc-cfg=alloc_switch_jemalloc\n"))
     };
-    assert_eq!(veto("x86_64-unknown-linux-gnuasan"), ("Some(Sanitizer)\n".into(), false));
-    assert_eq!(veto("x86_64-unknown-linux-gnu"), ("None\n".into(), true));
+    assert_eq!(veto("x86_64-unknown-linux-gnuasan"), ("Some(Reason::Sanitizer);".into(), false));
+    assert_eq!(veto("x86_64-unknown-linux-gnu"), ("None;".into(), true));
 }

@@ -1,13 +1,9 @@
 //! A library that is loaded, used and unloaded a thousand times leaves nothing behind. One with jemalloc inside stays where
 //! it is, because jemalloc could not be taken out again.
 
-#![cfg(all(target_os = "linux", target_env = "gnu"))]
-
-mod support;
-
 use std::process::Command;
 
-use support::{cc, fixture, Built};
+use crate::support::{self, cc, fixture, Built};
 
 const ROUNDS: usize = 1000;
 
@@ -46,7 +42,7 @@ fn on_the_system_allocator() {
 
 #[test]
 fn on_jemalloc() {
-    let built = fixture("handled").args(["--lib"]).features("jemalloc-in-libraries").build();
+    let built = fixture("handled").args(["--lib"]).features("jemalloc-in-libraries,writes-jemalloc").build();
     for how in ["thread", "outlive", "main"] {
         let answer = reload(&built, how);
         nothing_grew(answer);

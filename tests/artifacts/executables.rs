@@ -1,8 +1,6 @@
 //! Everything that runs as a program of its own gets jemalloc, as the compiler gave it until 1.31.
 
-mod support;
-
-use support::{fixture, jemalloc};
+use crate::support::{self, fixture, jemalloc};
 
 #[test]
 fn a_binary_and_an_executable_example() {

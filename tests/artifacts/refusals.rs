@@ -1,11 +1,9 @@
 //! What cannot work is refused while it compiles, once, in one sentence, at the line of the macro call.
 
-mod support;
-
 use std::fs;
 use std::path::Path;
 
-use support::{fixture, Fixture};
+use crate::support::{self, fixture, Fixture};
 
 /// Folders below `tests/fixtures/refused` with one artifact in each file.
 fn assert_all_refused(folder: &str, target: &str) {

@@ -4,13 +4,14 @@ use std::alloc::{GlobalAlloc, Layout};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ffi::c_void;
+use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc;
 use std::thread;
 
 use alloc_switch::InPlaceAlloc;
 
-use crate::handle::{in_fork, MIB};
+use crate::process::{in_fork, MIB};
 use crate::ALLOCATOR;
 
 /// xorshift64*: the same numbers in every run.
@@ -54,7 +55,7 @@ fn places(size: usize) -> impl Iterator<Item = usize> {
 struct Block {
     ptr: *mut u8,
     layout: Layout,
-    /// The largest size that it may be freed with.
+    /// What the allocator says of its size.
     usable: usize,
     tag: u8,
 }
@@ -145,14 +146,18 @@ fn allocate(random: &mut Random, model: &Model) -> Option<Block> {
     Some(block)
 }
 
-fn free(block: Block, random: &mut Random) {
+/// As it stands, or first resized to a size within its usable one.
+fn free(mut block: Block, random: &mut Random) {
     block.check(block.layout.size(), block.layout.size());
     let slack = block.usable - block.layout.size();
-    let size = block.layout.size() + [0, slack, random.below(slack + 1)][random.below(3)];
-    // SAFETY: the block fits every size from its own to its usable one.
-    unsafe {
-        ALLOCATOR.dealloc(block.ptr, Layout::from_size_align(size, block.layout.align()).unwrap())
-    };
+    let more = [0, slack, random.below(slack + 1)][random.below(3)];
+    if more > 0 {
+        let size = block.layout.size() + more;
+        block = resize(block, size);
+        assert_eq!(block.layout.size(), size, "it fits where it stands");
+    }
+    // SAFETY: the block has its layout.
+    unsafe { ALLOCATOR.dealloc(block.ptr, block.layout) };
 }
 
 /// To another size, moved or not.
@@ -174,15 +179,19 @@ fn reallocate(mut block: Block, size: usize) -> Block {
 /// To another size without moving, as far as the allocator can.
 fn resize(mut block: Block, size: usize) -> Block {
     let old = block.layout.size();
-    // SAFETY: the block has its layout.
-    let reached = unsafe { ALLOCATOR.reallocate_inplace(block.ptr, block.layout, size) };
-    block.check(size.min(old), old);
-    if (size > old && reached >= size) || (size < old && reached < old) {
-        block.layout = Layout::from_size_align(size, block.layout.align()).unwrap();
-        block.usable = reached;
-        block.fill();
-    } else {
-        block.check(old, old);
+    // SAFETY: the block has its layout, and the new pointer takes the old one's place.
+    unsafe {
+        match ALLOCATOR.reallocate_inplace(block.ptr, block.layout, size) {
+            Some(ptr) => {
+                assert_eq!(ptr.as_ptr(), block.ptr, "it never moves");
+                block.ptr = ptr.as_ptr();
+                block.check(size.min(old), old);
+                block.layout = Layout::from_size_align(size, block.layout.align()).unwrap();
+                block.usable = ALLOCATOR.usable_size(block.ptr, block.layout);
+                block.fill();
+            }
+            None => block.check(old, old),
+        }
     }
     block
 }
@@ -194,12 +203,12 @@ fn ask_too_much(block: &Block) {
     for size in [most, most / 2] {
         // SAFETY: the block has its layout, and the sizes are ones that a layout can have.
         unsafe {
-            assert!(ALLOCATOR.alloc(Layout::from_size_align(size, align).unwrap()).is_null());
-            assert!(ALLOCATOR
-                .alloc_zeroed(Layout::from_size_align(size, align).unwrap())
-                .is_null());
-            assert!(ALLOCATOR.realloc(block.ptr, block.layout, size).is_null());
-            assert!(ALLOCATOR.reallocate_inplace(block.ptr, block.layout, size) < size);
+            // The compiler removes an allocation that is only compared with null.
+            let layout = Layout::from_size_align(size, align).unwrap();
+            assert!(black_box(ALLOCATOR.alloc(layout)).is_null());
+            assert!(black_box(ALLOCATOR.alloc_zeroed(layout)).is_null());
+            assert!(black_box(ALLOCATOR.realloc(block.ptr, block.layout, size)).is_null());
+            assert_eq!(ALLOCATOR.reallocate_inplace(block.ptr, block.layout, size), None);
         }
     }
     block.check(block.layout.size(), block.layout.size());
@@ -293,8 +302,8 @@ fn some_work() -> usize {
     #[repr(align(4096))]
     struct Page([u8; 4096]);
     let words: Vec<String> = (0..500).map(|n| n.to_string()).collect();
-    let page = std::hint::black_box(Box::new(Page([1; 4096])));
-    let block = std::hint::black_box(vec![1_u8; MIB / 4]);
+    let page = black_box(Box::new(Page([1; 4096])));
+    let block = black_box(vec![1_u8; MIB / 4]);
     assert_eq!(&raw const *page as usize % 4096, 0);
     let ones = page.0.iter().chain(&block).map(|&byte| usize::from(byte)).sum::<usize>();
     words.iter().map(String::len).sum::<usize>() + ones

@@ -1,11 +1,9 @@
 //! `-C prefer-dynamic`: std is a shared library that frees the program's memory with libc's `free`, so the program may
 //! not have jemalloc.
 
-mod support;
-
 use std::process::Command;
 
-use support::{fixture, run};
+use crate::support::{self, fixture, run};
 
 #[test]
 fn the_program_gets_the_system_allocator_and_works() {

@@ -1,9 +1,10 @@
-//! What every handle does, for a program that names its own `ALLOCATOR`. Linux shows what the kernel knows of it.
+//! What the kernel knows of a test program, and its children.
 
 #![allow(dead_code)] // each test program uses its part
 
 use std::fs;
 use std::io::Read;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub const MIB: usize = 1 << 20;
 
@@ -15,6 +16,12 @@ pub fn resident() -> usize {
     let status = std::str::from_utf8(&bytes[..len]).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() * 1024
+}
+
+/// Numbers of the whole process follow only what the test does that holds this.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How many threads of this process have that name.

@@ -1,18 +1,20 @@
-//! What the system allocator knows, in a program that has it although jemalloc could be had.
+//! What the system allocator knows, and gives back when asked, in a program that has it although jemalloc could
+//! be had.
 
-mod handle;
+#[path = "support/process.rs"]
+mod process;
 
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-use handle::{small_blocks, MIB};
+#[cfg(target_os = "linux")]
+use process::{resident, small_blocks, MIB};
 
 alloc_switch::global_allocator!(static ALLOCATOR = system);
 
-/// One test, because the numbers are the process's.
 #[test]
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn stats_follow_what_is_held() {
+    let _alone = process::alone();
     // `override-malloc` puts jemalloc behind `malloc`, and it is asked.
-    let jemalloc = cfg!(alloc_switch_unprefixed);
+    let jemalloc = cfg!(alloc_switch_malloc);
     if jemalloc && cfg!(not(feature = "stats")) {
         assert_eq!(ALLOCATOR.stats(), None);
         return;
@@ -28,7 +30,7 @@ fn stats_follow_what_is_held() {
     assert!((32 * MIB..42 * MIB).contains(&held), "32 MiB in blocks, a vector of pointers: {held}");
     let stats = ALLOCATOR.stats().unwrap();
     assert!(stats.mapped.unwrap() >= stats.allocated.unwrap());
-    for field in [stats.active, stats.resident, stats.retained] {
+    for field in [stats.active, stats.metadata, stats.resident, stats.retained] {
         assert_eq!(field.is_some(), jemalloc);
     }
     drop((large, small));
@@ -40,4 +42,24 @@ fn stats_follow_what_is_held() {
 #[cfg(not(any(all(target_os = "linux", target_env = "gnu"), target_vendor = "apple")))]
 fn there_is_nobody_to_ask() {
     assert_eq!(ALLOCATOR.stats(), None);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn purge_gives_memory_back_or_says_that_it_cannot() {
+    let _alone = process::alone();
+    let before = resident();
+    let mut blocks = small_blocks(128 * MIB);
+    let last = blocks.pop(); // glibc gives the end of its heap back on its own, unless something holds it
+    drop(blocks);
+    let held = resident();
+    assert!(held > before + 100 * MIB, "{before} {held}");
+    if cfg!(not(any(target_env = "gnu", alloc_switch_malloc))) {
+        assert_eq!(ALLOCATOR.purge(), Err(alloc_switch::Error::Unsupported));
+        return;
+    }
+    ALLOCATOR.purge().unwrap();
+    let after = resident();
+    assert!(after < before + 16 * MIB, "{before} {held} {after}");
+    drop(last);
 }

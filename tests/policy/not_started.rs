@@ -1,20 +1,25 @@
 //! A program that was built for heap profiles and not started for them, which a doctest of `Error` cannot show.
 
-alloc_switch::global_allocator!(static ALLOCATOR);
+#[cfg(all(alloc_switch_jemalloc, feature = "profiling"))]
+use std::path::Path;
+
+use crate::ALLOCATOR;
 
 #[test]
 #[cfg(all(alloc_switch_jemalloc, feature = "profiling"))]
 fn it_takes_an_option() {
-    let error = alloc_switch::Error::Option("prof:true");
+    let error = alloc_switch::Error::MissingOption("prof:true");
     for answer in [
         ALLOCATOR.start_profile(),
         ALLOCATOR.stop_profile(),
-        ALLOCATOR.dump_profile("target/no.heap"),
+        ALLOCATOR.reset_profile(None),
+        ALLOCATOR.dump_profile(Path::new("target/no.heap")),
+        ALLOCATOR.dump_profile_to(&mut Vec::new()),
     ] {
         assert_eq!(answer, Err(error));
     }
     assert!(error.to_string().contains("conf = \"prof:true\""), "{error}");
-    assert!(!std::path::Path::new("target/no.heap").exists());
+    assert!(!Path::new("target/no.heap").exists());
 }
 
 #[test]
@@ -24,7 +29,7 @@ fn the_error_names_what_is_missing() {
     let missing = if ALLOCATOR.choice().is_jemalloc() {
         "the feature `profiling`"
     } else {
-        "the system allocator"
+        "the allocator in use cannot do this"
     };
     assert!(error.to_string().contains(missing), "{error}");
 }

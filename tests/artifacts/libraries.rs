@@ -1,16 +1,12 @@
 //! A library is a guest: it gets the allocator of the process that loads it, and nothing of jemalloc comes along.
 
-#[path = "support/inspect.rs"]
-mod inspect;
-mod support;
-
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use inspect::{Kind, Report};
-use support::{fixture, jemalloc, run, Built};
+use crate::inspect::{self, Kind, Report};
+use crate::support::{self, fixture, jemalloc, run, Built};
 
 fn report(file: &Path) -> Report {
     inspect::inspect(&fs::read(file).unwrap()).unwrap()
@@ -60,16 +56,25 @@ fn a_cdylib_hands_out_memory_that_its_host_frees() {
 
 #[test]
 fn a_cdylib_with_jemalloc_in_libraries_can_be_loaded() {
-    let built =
-        fixture("plugin").args(["--features", "jemalloc-in-libraries,witness,conf"]).build();
+    let features = "jemalloc-in-libraries,witness,writes-jemalloc";
+    let built = fixture("plugin").features(features).build();
     let report = report(built.file("libfixture_plugin.so"));
     assert!(report.jemalloc.is_some_and(|j| j.prefixed));
     assert!(!report.static_tls);
     let line = format!(
         "{}; Ok(()); box: jemalloc; strdup: not jemalloc",
-        jemalloc("feature jemalloc-in-libraries")
+        jemalloc("global_allocator!(jemalloc)")
     );
     assert_hosts_print(in_hosts(&built, "libfixture_plugin.so", "plugin_free"), &line);
+}
+
+/// The feature permits and never votes: Cargo turns it on for a sibling in the same build too.
+#[test]
+fn a_cdylib_that_does_not_ask_keeps_the_system_allocator() {
+    let built = fixture("plugin").features("jemalloc-in-libraries").build();
+    assert_clean(built.file("libfixture_plugin.so"), &PLUGIN);
+    let line = "system (library artifact); Ok(()); box: nobody to ask; strdup: nobody to ask";
+    assert_hosts_print(in_hosts(&built, "libfixture_plugin.so", "free"), line);
 }
 
 #[test]
@@ -138,7 +143,7 @@ fn a_proc_macro_gets_the_system_allocator_and_its_user_jemalloc() {
         // a dependency of the compiler's is built apart, and would compile a jemalloc of its own
         let built = fixture("derive-user").features(features).prebuilt_jemalloc(&archive).build();
         let out = built.run("fixture-derive-user", &[]);
-        assert_eq!(out, format!("macro: system (library artifact); Ok(())\n{program}"));
+        assert_eq!(out, format!("macro: system (procedural macro); Ok(())\n{program}"));
         let library = report(built.file("libfixture_derive.so"));
         assert!(!library.has_jemalloc() && !library.static_tls, "{library}");
     }
@@ -166,7 +171,7 @@ fn the_user_of_a_dylib_is_told_the_truth() {
     assert!(out.starts_with(&format!("{}\nStd(", jemalloc("executable artifact"))), "{out}");
     assert!(
         out.contains(
-            "memory allocated inside the standard library does not belong to it: std is shared"
+            "memory allocated inside the standard library does not come from it: std is shared"
         ),
         "{out}"
     );

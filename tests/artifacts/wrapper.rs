@@ -1,8 +1,6 @@
 //! The chosen allocator inside somebody else's wrapper, and under another name.
 
-mod support;
-
-use support::{fixture, jemalloc};
+use crate::support::{fixture, jemalloc};
 
 #[test]
 fn a_published_wrapper_counts_what_the_chosen_allocator_gives() {

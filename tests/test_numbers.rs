@@ -1,13 +1,14 @@
-//! The numbers follow what the program does.
+//! The numbers follow what the program does, and memory that was freed goes back to the kernel when asked.
 
-mod handle;
+#[path = "support/process.rs"]
+mod process;
 
 #[allow(unused_imports)] // without the feature
-use handle::{small_blocks, MIB};
+use process::{resident, small_blocks, MIB};
 
-alloc_switch::global_allocator!(static ALLOCATOR);
+// Nothing goes back on its own.
+alloc_switch::global_allocator!(static ALLOCATOR, conf = "dirty_decay_ms:-1,muzzy_decay_ms:-1");
 
-/// One test, because the numbers are the process's.
 #[test]
 #[cfg(any(not(alloc_switch_jemalloc), feature = "stats"))]
 #[cfg(any(
@@ -16,6 +17,7 @@ alloc_switch::global_allocator!(static ALLOCATOR);
     target_vendor = "apple"
 ))]
 fn stats_follow_what_is_held() {
+    let _alone = process::alone();
     let allocated = || ALLOCATOR.stats().unwrap().allocated.unwrap();
     let near = |a: usize, b: usize| a.abs_diff(b) < 2 * MIB;
     let before = allocated();
@@ -37,7 +39,7 @@ fn stats_follow_what_is_held() {
         assert!(stats.resident.unwrap() >= stats.active.unwrap());
         #[cfg(target_os = "linux")]
         assert!(
-            handle::resident() < stats.resident.unwrap() + 32 * MIB,
+            resident() < stats.resident.unwrap() + 32 * MIB,
             "the kernel counts the program too"
         );
         drop(large);
@@ -46,7 +48,7 @@ fn stats_follow_what_is_held() {
         assert!(after.resident.unwrap() + 60 * MIB < stats.resident.unwrap());
         assert!(after.retained.unwrap() + after.mapped.unwrap() >= stats.mapped.unwrap());
     } else {
-        assert_eq!((stats.active, stats.resident, stats.retained), (None, None, None));
+        assert_eq!((stats.active, stats.metadata, stats.resident, stats.retained), (None, None, None, None));
     }
 }
 
@@ -87,4 +89,20 @@ fn a_thread_counts_what_it_does_itself() {
 #[cfg(not(alloc_switch_jemalloc))]
 fn the_system_allocator_does_not_count_threads() {
     assert_eq!(ALLOCATOR.thread_stats(), None);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn purge_gives_memory_back() {
+    let _alone = process::alone();
+    let before = resident();
+    let mut blocks = small_blocks(128 * MIB);
+    let last = blocks.pop(); // glibc gives the end of its heap back on its own, unless something holds it
+    drop(blocks);
+    let held = resident();
+    assert!(held > before + 100 * MIB, "{before} {held}");
+    ALLOCATOR.purge().unwrap();
+    let after = resident();
+    assert!(after < before + 16 * MIB, "{before} {held} {after}");
+    drop(last);
 }

@@ -1,17 +1,15 @@
 //! Options that are written in the program are in force when it runs.
 
-mod support;
-
 use std::process::Command;
 
-use support::fixture;
+use crate::support::fixture;
 
-/// The unprefixed name is in `test_override_malloc.rs`, a library in `test_libraries.rs`.
+/// The unprefixed name is in `override_malloc.rs`, a library in `libraries.rs`.
 #[test]
 fn an_option_is_read_back_at_run_time() {
     let built = fixture("app").features("witness").build();
     assert!(built.run("fixture-app", &[]).contains("narenas: Some(3)\n"));
-    // several strings are joined, and the last word counts
+    // several strings are joined, and the last flag wins
     let joined = fixture("app").features("witness,writes-jemalloc").build();
     assert!(joined.run("fixture-app", &[]).contains("narenas: Some(3)\n"));
 

@@ -1,40 +1,34 @@
-//! `usable_size` and `reallocate_inplace`, on both allocators, which is also all that a program has to link for it.
+//! `usable_size` and `reallocate_inplace`, on both allocators. Sizes that depend on the page are in pages.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::hint::black_box;
 
 use alloc_switch::InPlaceAlloc;
 
-alloc_switch::global_allocator!();
+/// jemalloc's page, which is at least the kernel's; the kernel's where there is no jemalloc to ask.
+fn page() -> usize {
+    #[cfg(alloc_switch_jemalloc)]
+    {
+        crate::mallctl::read(c"arenas.page").unwrap()
+    }
+    #[cfg(not(alloc_switch_jemalloc))]
+    {
+        4096
+    }
+}
 
-/// Sizes around the edges of jemalloc's classes and of glibc's `mmap` threshold.
-const SIZES: [usize; 26] = [
-    1,
-    7,
-    8,
-    9,
-    16,
-    17,
-    65,
-    100,
-    129,
-    300,
-    1000,
-    1025,
-    4000,
-    4097,
-    8192,
-    12289,
-    14336,
-    14337,
-    16384,
-    20480,
-    100_000,
-    131_072,
-    200_000,
-    1 << 20,
-    (1 << 20) + 1,
-    4 << 20,
-];
+/// Sizes around the edges of jemalloc's classes, the largest small one of which is three and a half pages,
+/// and of glibc's `mmap` threshold.
+fn sizes() -> Vec<usize> {
+    let page = page();
+    let mut sizes =
+        vec![1, 7, 8, 9, 16, 17, 65, 100, 129, 300, 1000, 1025, 4000, 100_000, 131_072, 200_000];
+    sizes.extend([page + 1, 2 * page, 3 * page + 1, 4 * page, 5 * page]);
+    sizes.extend([page * 7 / 2, page * 7 / 2 + 1]);
+    sizes.extend([1 << 20, (1 << 20) + 1, 4 << 20]);
+    sizes
+}
+
 const ALIGNS: [usize; 8] = [1, 8, 16, 64, 512, 4096, 16384, 1 << 21];
 
 fn fill(ptr: *mut u8, from: usize, to: usize) {
@@ -51,38 +45,36 @@ fn check(ptr: *mut u8, from: usize, to: usize) {
     }
 }
 
-/// Every size into every other at every alignment, and what the contract says of it. The block is freed in turn with the
-/// least, the largest and a middle size that it fits. Returns how many resizes succeeded.
+/// Every size into every other at every alignment, and what the contract says of it. Returns how many
+/// resizes to another size succeeded.
 fn every_resize<A: InPlaceAlloc>(allocator: &A, fits: impl Fn(*mut u8, usize, usize)) -> usize {
-    let mut done = 0;
+    let (sizes, mut done) = (sizes(), 0);
     for align in ALIGNS {
-        for (n, size) in SIZES.into_iter().enumerate() {
-            for (m, new_size) in SIZES.into_iter().enumerate() {
+        for &size in &sizes {
+            for &new_size in &sizes {
                 let layout = Layout::from_size_align(size, align).unwrap();
                 // SAFETY: the layout has a size, and the block is used as its documentation allows.
                 unsafe {
-                    let ptr = allocator.alloc(layout);
+                    let mut ptr = allocator.alloc(layout);
                     assert!(!ptr.is_null());
                     let usable = allocator.usable_size(ptr, layout);
                     assert!(usable >= size);
-                    fits(ptr, usable, align);
-                    fill(ptr, 0, size);
-                    let reached = allocator.reallocate_inplace(ptr, layout, new_size);
-                    let (min, max) = if (new_size > size && reached >= new_size)
-                        || (new_size < size && reached < size)
-                    {
-                        done += 1;
-                        fill(ptr, size.min(new_size), reached);
-                        (new_size, reached)
-                    } else {
-                        (size, allocator.usable_size(ptr, layout))
-                    };
-                    let fitting = Layout::from_size_align(min, align).unwrap();
-                    assert_eq!(allocator.usable_size(ptr, fitting), max);
-                    check(ptr, 0, size.min(new_size));
-                    let size = [min, max, min + (max - min) / 2][(n + m) % 3];
                     fits(ptr, size, align);
-                    allocator.dealloc(ptr, Layout::from_size_align(size, align).unwrap());
+                    fill(ptr, 0, size);
+                    let address = ptr as usize;
+                    let mut reached = layout;
+                    if let Some(resized) = allocator.reallocate_inplace(ptr, layout, new_size) {
+                        ptr = resized.as_ptr();
+                        assert_eq!(ptr as usize, address, "it never moves");
+                        reached = Layout::from_size_align(new_size, align).unwrap();
+                        done += usize::from(new_size != size);
+                        check(ptr, 0, size.min(new_size));
+                        fill(ptr, size.min(new_size), new_size);
+                    }
+                    assert!(allocator.usable_size(ptr, reached) >= reached.size());
+                    check(ptr, 0, reached.size());
+                    fits(ptr, reached.size(), align);
+                    allocator.dealloc(ptr, reached);
                 }
             }
         }
@@ -96,10 +88,10 @@ fn impossible<A: InPlaceAlloc>(allocator: &A) {
         let layout = Layout::array::<u8>(size).unwrap();
         // SAFETY: the layout has a size.
         unsafe {
-            let ptr = allocator.alloc(layout);
+            let ptr = black_box(allocator.alloc(layout));
             fill(ptr, 0, size);
             for huge in [isize::MAX as usize, isize::MAX as usize + 1, usize::MAX] {
-                assert!(allocator.reallocate_inplace(ptr, layout, huge) < huge);
+                assert_eq!(allocator.reallocate_inplace(ptr, layout, huge), None);
                 check(ptr, 0, size);
             }
             allocator.dealloc(ptr, layout);
@@ -115,7 +107,7 @@ fn system() {
 }
 
 #[test]
-#[cfg(all(target_os = "linux", target_env = "gnu", not(alloc_switch_unprefixed)))]
+#[cfg(all(target_os = "linux", target_env = "gnu", not(alloc_switch_malloc)))]
 fn glibc_has_room_at_the_end_of_a_block() {
     let allocator = alloc_switch::switch!(system);
     let layout = Layout::array::<u8>(25).unwrap();
@@ -125,18 +117,44 @@ fn glibc_has_room_at_the_end_of_a_block() {
         // a chunk holds 8 bytes more than a multiple of 16 on 64 bits, 4 more on 32
         let usable = allocator.usable_size(ptr, layout);
         assert_eq!(usable, if size_of::<usize>() == 8 { 40 } else { 28 });
-        assert_eq!(allocator.reallocate_inplace(ptr, layout, usable), usable);
+        assert_eq!(allocator.reallocate_inplace(ptr, layout, usable + 1), None);
+        let ptr = allocator.reallocate_inplace(ptr, layout, usable).unwrap().as_ptr();
         fill(ptr, 0, usable);
-        // Bytes beyond what was asked for are moved along.
+        // Bytes beyond what was asked for first are moved along.
         let grown = allocator.realloc(ptr, Layout::array::<u8>(usable).unwrap(), 1 << 20);
         check(grown, 0, usable);
         let layout = Layout::array::<u8>(1 << 20).unwrap();
-        assert!(
-            allocator.reallocate_inplace(grown, layout, 100) >= layout.size(),
-            "it never shrinks"
-        );
+        assert_eq!(allocator.reallocate_inplace(grown, layout, 100), None, "it never shrinks");
         allocator.dealloc(grown, layout);
     }
+}
+
+/// The compiler knows how large a block was when it was allocated. Optimised, it once read back what had
+/// been there before a write through the pointer after the resize.
+#[test]
+fn what_is_written_beyond_the_first_size_is_read_back() {
+    fn grown<A: InPlaceAlloc>(allocator: &A) {
+        let layout = Layout::array::<u8>(25).unwrap();
+        // SAFETY: the layout has a size, and after a resize only the pointer that it returned is used.
+        unsafe {
+            let ptr = allocator.alloc(layout);
+            let usable = allocator.usable_size(ptr, layout);
+            if let Some(resized) = allocator.reallocate_inplace(ptr, layout, usable) {
+                let (first, second) = (resized.as_ptr(), resized.as_ptr().add(usable / 2));
+                first.write_bytes(1, usable);
+                second.write_bytes(2, usable - usable / 2);
+                for i in 0..usable {
+                    assert_eq!(first.add(i).read(), if i < usable / 2 { 1 } else { 2 });
+                }
+                allocator.dealloc(first, Layout::array::<u8>(usable).unwrap());
+            } else {
+                allocator.dealloc(ptr, layout);
+            }
+        }
+    }
+    grown(&alloc_switch::switch!(system));
+    grown(&crate::ALLOCATOR);
+    grown(&System);
 }
 
 #[test]
@@ -163,28 +181,30 @@ fn jemalloc() {
 #[cfg(alloc_switch_jemalloc)]
 fn jemalloc_gives_pages_back_and_takes_them_again() {
     let allocator = alloc_switch::switch!(jemalloc);
-    let large = Layout::array::<u8>(1 << 20).unwrap();
-    let small = Layout::array::<u8>(64 << 10).unwrap();
+    let large = Layout::array::<u8>(256 * page()).unwrap();
+    let small = Layout::array::<u8>(16 * page()).unwrap();
     // SAFETY: the layouts have a size, and the block is used with one that it fits.
     unsafe {
         let ptr = allocator.alloc(large);
         fill(ptr, 0, large.size());
-        assert_eq!(allocator.reallocate_inplace(ptr, large, small.size()), small.size());
+        let ptr = allocator.reallocate_inplace(ptr, large, small.size()).unwrap().as_ptr();
         assert_eq!(allocator.usable_size(ptr, small), small.size());
         // The pages behind it are now another's: the next large block may take them, and then there is no way back.
-        assert_eq!(allocator.reallocate_inplace(ptr, small, large.size()), large.size());
+        let ptr = allocator.reallocate_inplace(ptr, small, large.size()).unwrap().as_ptr();
         check(ptr, 0, small.size());
         fill(ptr, 0, large.size());
         allocator.dealloc(ptr, large);
 
-        // Small blocks have their size class, and grow into the rest of it.
+        // Small blocks have their size class, and every size within it.
         let layout = Layout::array::<u8>(65).unwrap();
         let ptr = allocator.alloc(layout);
         assert_eq!(allocator.usable_size(ptr, layout), 80);
-        assert_eq!(allocator.reallocate_inplace(ptr, layout, 80), 80);
-        assert_eq!(allocator.reallocate_inplace(ptr, layout, 81), 80);
-        assert_eq!(allocator.reallocate_inplace(ptr, layout, 64), 80);
-        allocator.dealloc(ptr, layout);
+        assert_eq!(allocator.reallocate_inplace(ptr, layout, 81), None);
+        assert_eq!(allocator.reallocate_inplace(ptr, layout, 64), None);
+        let ptr = allocator.reallocate_inplace(ptr, layout, 80).unwrap().as_ptr();
+        let layout = Layout::array::<u8>(80).unwrap();
+        let ptr = allocator.reallocate_inplace(ptr, layout, 66).unwrap().as_ptr();
+        allocator.dealloc(ptr, Layout::array::<u8>(66).unwrap());
     }
 }
 
@@ -213,8 +233,8 @@ fn what_is_provided_answers_as_alloc_system_did() {
     unsafe {
         let ptr = Plain.alloc(layout);
         assert_eq!(Plain.usable_size(ptr, layout), 25);
-        assert_eq!(Plain.reallocate_inplace(ptr, layout, 26), 25);
-        assert_eq!(Plain.reallocate_inplace(ptr, layout, 24), 25);
+        assert_eq!(Plain.reallocate_inplace(ptr, layout, 26), None);
+        assert_eq!(Plain.reallocate_inplace(ptr, layout, 24), None);
         Plain.dealloc(ptr, layout);
     }
     assert_eq!(every_resize(&Plain, |_, _, _| {}), 0);

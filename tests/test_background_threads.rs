@@ -2,11 +2,11 @@
 
 #![cfg(target_os = "linux")]
 
-#[path = "support/process.rs"]
-mod process;
 #[cfg(all(alloc_switch_jemalloc, not(target_env = "musl")))]
 #[path = "support/mallctl.rs"]
 mod mallctl;
+#[path = "support/process.rs"]
+mod process;
 
 #[cfg(alloc_switch_jemalloc)]
 alloc_switch::global_allocator!(
@@ -21,7 +21,8 @@ alloc_switch::global_allocator!(static ALLOCATOR);
 #[cfg(not(all(alloc_switch_jemalloc, not(target_env = "musl"))))]
 fn there_are_none() {
     use alloc_switch::Error;
-    let error = if cfg!(alloc_switch_jemalloc) { Error::UnsupportedTarget } else { Error::Unsupported };
+    let error =
+        if cfg!(alloc_switch_jemalloc) { Error::UnsupportedTarget } else { Error::Unsupported };
     assert_eq!(ALLOCATOR.background_threads(true), Err(error));
 }
 

@@ -48,7 +48,10 @@ fn stats_follow_what_is_held() {
         assert!(after.resident.unwrap() + 60 * MIB < stats.resident.unwrap());
         assert!(after.retained.unwrap() + after.mapped.unwrap() >= stats.mapped.unwrap());
     } else {
-        assert_eq!((stats.active, stats.metadata, stats.resident, stats.retained), (None, None, None, None));
+        assert_eq!(
+            (stats.active, stats.metadata, stats.resident, stats.retained),
+            (None, None, None, None)
+        );
     }
 }
 

@@ -1,3 +1,5 @@
+//! A preset, alone in its program because options are the process's.
+
 #[macro_use]
 #[path = "support/presets.rs"]
 mod presets;

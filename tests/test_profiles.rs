@@ -22,8 +22,11 @@ fn file(name: &str) -> PathBuf {
 #[test]
 #[cfg(not(all(alloc_switch_jemalloc, feature = "profiling")))]
 fn it_takes_a_feature() {
-    let error =
-        if cfg!(alloc_switch_jemalloc) { Error::MissingFeature("profiling") } else { Error::Unsupported };
+    let error = if cfg!(alloc_switch_jemalloc) {
+        Error::MissingFeature("profiling")
+    } else {
+        Error::Unsupported
+    };
     for answer in
         [ALLOCATOR.start_profile(), ALLOCATOR.stop_profile(), ALLOCATOR.dump_profile(&file("no"))]
     {

@@ -23,7 +23,9 @@ fn build(target: &[&str], features: &str) -> (PathBuf, PathBuf) {
     fs::create_dir_all(&directory).unwrap();
     let (artifact, object) = (directory.join("artifact"), directory.join("object.o"));
     let emit = format!("--emit=link={},obj={}", artifact.display(), object.display());
+    let jemalloc = fixture("app").build().jemalloc();
     let out = fixture("zero-cost")
+        .prebuilt_jemalloc(&jemalloc)
         .command("rustc")
         .args(["--release"])
         .args(target.iter().copied())
@@ -147,8 +149,8 @@ fn a_library_executes_no_more_instructions() {
     assert!(with_macro <= without + without / 1000, "{counts}");
 }
 
-/// Builds the program of tests/fixtures/app from nothing, with a recorder in place of every tool that compiles C, and
-/// gives the tools that were started.
+/// Builds every kind of artifact from nothing, with a recorder in place of every tool that compiles C, and gives
+/// whether that went well and the tools that were started.
 fn c_tools_started(arguments: &[&str], rustflags: &str) -> (bool, String) {
     let directory = directory();
     let _ = fs::remove_dir_all(&directory); // an earlier run's, whose tests failed
@@ -177,6 +179,9 @@ fn c_tools_started(arguments: &[&str], rustflags: &str) -> (bool, String) {
         [("CC", "cc"), ("CXX", "c++"), ("AR", "ar"), ("RANLIB", "ranlib"), ("MAKE", "make")]
     {
         build = build.env(variable, shims.join(tool).to_str().unwrap());
+    }
+    for package in ["plugin", "archive", "both", "shared-user", "derive-user", "wrapper"] {
+        build = build.args(["--package", &format!("fixture-{package}")]);
     }
     let output = build.output();
     let started = fs::read_to_string(&record).unwrap();

@@ -1,10 +1,10 @@
 //! Real artifacts: each test builds fixtures with real Cargo and looks at what comes out. They are one
 //! program because they need no allocator of their own.
 
-#[path = "../support/inspect.rs"]
-mod inspect;
 #[path = "../support/mod.rs"]
 mod support;
+
+use alloc_inspect as inspect;
 
 mod conf;
 mod executables;

@@ -75,7 +75,8 @@ fn a_library_with_other_names_is_refused() {
     ] {
         let out = fixture("app").features(features).prebuilt_jemalloc(&archive).output();
         let stderr = String::from_utf8(out.stderr).unwrap();
-        let sentence = format!("error: alloc-switch: JEMALLOC_OVERRIDE={} {sentence}", archive.display());
+        let sentence =
+            format!("error: alloc-switch: JEMALLOC_OVERRIDE={} {sentence}", archive.display());
         assert!(!out.status.success() && stderr.contains(&sentence), "{stderr}");
     }
 }

@@ -64,7 +64,8 @@ fn the_cfg_for_jemalloc_does_not_vote() {
     assert!(out.starts_with(expected) && out.ends_with("done\n"), "{out}");
 
     let library = fixture("plugin").rustflags(cfg).prebuilt_jemalloc(&archive).build();
-    let report = inspect::inspect(&fs::read(library.file("libfixture_plugin.so")).unwrap()).unwrap();
+    let report =
+        inspect::inspect(&fs::read(library.file("libfixture_plugin.so")).unwrap()).unwrap();
     assert!(!report.has_jemalloc() && report.jemalloc_symbols.is_empty(), "{report}");
     // and the author's word needs the feature as before
     let errors = fixture("plugin")

@@ -54,9 +54,21 @@ fn a_procedural_macro() {
     assert_refused(&path, fixture("refused-macro").prebuilt_jemalloc(&archive));
 }
 
-/// With the feature that the sentence names, the same library compiles.
+/// With the feature that the sentence names, the same libraries compile. The way out of `library_conf` is the
+/// plug-in of `libraries.rs`.
 #[test]
 fn the_way_out_that_is_named_is_one() {
     let library = fixture("refused").command("check").features("jemalloc-in-libraries");
-    library.args(["--example", "library_jemalloc", "--example", "library_conf"]).build();
+    let examples = ["library_jemalloc", "library_jemalloc_named", "library_jemalloc_wrapped"];
+    library.args(examples.iter().flat_map(|example| ["--example", example])).build();
+}
+
+/// Cargo's variables describe the rlib of a crate that may be linked into programs. Nobody knows but its author.
+#[test]
+fn a_library_that_does_not_say_what_it_is_for_is_warned() {
+    let note = "this crate is a library, and gets the system allocator: write `executable`";
+    let warnings = |features| fixture("plugin").features(features).command("check").warnings();
+    let warned = warnings("");
+    assert_eq!(warned.iter().filter(|warning| warning.contains(note)).count(), 1, "{warned:?}");
+    assert_eq!(warnings("writes-system"), [""; 0]);
 }

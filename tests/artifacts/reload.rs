@@ -42,7 +42,10 @@ fn on_the_system_allocator() {
 
 #[test]
 fn on_jemalloc() {
-    let built = fixture("handled").args(["--lib"]).features("jemalloc-in-libraries,writes-jemalloc").build();
+    let built = fixture("handled")
+        .args(["--lib"])
+        .features("jemalloc-in-libraries,writes-jemalloc")
+        .build();
     for how in ["thread", "outlive", "main"] {
         let answer = reload(&built, how);
         nothing_grew(answer);

@@ -1,8 +1,8 @@
 //! A sanitizer must see every allocation.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::fs;
 
 use crate::support::{self, fixture, run};
 
@@ -16,9 +16,8 @@ fn address_sanitizer_catches_a_heap_overflow() {
         .toolchain("nightly")
         .rustflags("-Zsanitizer=address")
         .args(["--target", host]);
-    let asan = asan.env("CARGO_TARGET_DIR", target_dir);
     assert!(!asan.tree().iter().any(|package| package.contains("jemalloc")));
-    let built = asan.build();
+    let built = asan.args(["--target-dir", target_dir]).build();
     assert_eq!(built.run("fixture-asan", &[]), "system (sanitizer)\nOk(())\n");
 
     let out = Command::new(built.file("fixture-asan")).arg("overflow").output().unwrap();
@@ -42,7 +41,10 @@ fn the_build_script_sees_the_sanitizer_of_a_triple() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("build-script");
     fs::create_dir_all(&folder).unwrap();
     let veto = |triple: &str| {
-        let said = run(&mut support::build_script(&folder, &format!("{triple} x86_64 unknown linux gnu little")));
+        let said = run(&mut support::build_script(
+            &folder,
+            &format!("{triple} x86_64 unknown linux gnu little"),
+        ));
         let facts = fs::read_to_string(folder.join("facts.rs")).unwrap();
         let veto = facts.lines().next().unwrap().rsplit_once(" = ").unwrap().1.to_owned();
         (veto, said.contains("cargo:rustc-cfg=alloc_switch_jemalloc\n"))

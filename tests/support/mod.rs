@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::{env, fs};
 
 use serde_json::Value;
@@ -99,10 +99,16 @@ impl Fixture {
         cargo
     }
 
+    /// Builds into a target directory of their own need not wait for each other.
+    fn lock(&self) -> Option<MutexGuard<'static, ()>> {
+        let apart = self.args.iter().any(|arg| arg == "--target-dir");
+        (!apart).then(|| BUILDING.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Cargo's own output, for `cargo tree` and for builds that are expected to fail.
     pub fn output(&self) -> Output {
         let mut cargo = self.cargo();
-        let _one_at_a_time = BUILDING.lock().unwrap_or_else(|e| e.into_inner());
+        let _one_at_a_time = self.lock();
         cargo.output().unwrap_or_else(|e| panic!("{cargo:?}: {e}"))
     }
 
@@ -123,7 +129,7 @@ impl Fixture {
         ));
         let out = self.clone().args(["--message-format", "json-render-diagnostics"]);
         let mut cargo = out.cargo();
-        let _one_at_a_time = BUILDING.lock().unwrap_or_else(|e| e.into_inner());
+        let _one_at_a_time = self.lock();
         let out = cargo.output().unwrap_or_else(|e| panic!("{cargo:?}: {e}"));
         assert!(out.status.success(), "{cargo:?}\n{}", String::from_utf8_lossy(&out.stderr));
         let messages = String::from_utf8(out.stdout).unwrap();
@@ -178,6 +184,14 @@ impl Fixture {
         }
         assert!(!errors.is_empty(), "{stderr}");
         errors
+    }
+
+    /// Builds, and returns what rustc warned of in the package itself.
+    pub fn warnings(&self) -> Vec<String> {
+        let (success, messages, stderr) = self.messages();
+        assert!(success, "{stderr}");
+        let warned = messages.iter().filter(|m| m["message"]["level"] == "warning");
+        warned.map(|m| m["message"]["message"].as_str().unwrap().to_owned()).collect()
     }
 
     /// The packages that Cargo would build for the host.

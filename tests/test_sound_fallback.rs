@@ -42,7 +42,7 @@ fn unlisted_rustc() -> &'static Path {
 fn unlisted(name: &str) -> Fixture {
     fixture(name)
         .env("RUSTC", unlisted_rustc().to_str().unwrap())
-        .args(["--target-dir", concat!(env!("CARGO_TARGET_TMPDIR"), "/unlisted/target")])
+        .env("CARGO_TARGET_DIR", concat!(env!("CARGO_TARGET_TMPDIR"), "/unlisted/target"))
 }
 
 /// What stands in the file for whoever does not run it.

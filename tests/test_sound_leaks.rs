@@ -16,7 +16,7 @@ fn archive() -> PathBuf {
 /// A directory of the test's own, so that none depends on what another has built.
 fn apart(name: &str, archive: Option<&PathBuf>) -> Fixture {
     let folder = format!("{}/leaks-{name}", env!("CARGO_TARGET_TMPDIR"));
-    let fixture = fixture("sound").args(["--target-dir", &folder]);
+    let fixture = fixture("sound").env("CARGO_TARGET_DIR", folder);
     match archive {
         Some(archive) => fixture.prebuilt_jemalloc(archive),
         None => fixture.args(["--no-default-features"]),

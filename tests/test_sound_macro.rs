@@ -1,0 +1,82 @@
+//! Names, editions and lints of the crates that call the macros, and types that do not fit.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+use support::{fixture, jemalloc};
+
+/// Whatever the caller calls its own items, macros and modules, in every edition, and with every
+/// warning an error.
+#[test]
+fn a_callers_names_are_its_own() {
+    let built = fixture("sound").build();
+    let line = jemalloc("executable artifact");
+    for edition in ["2015", "2018", "2021", "2024"] {
+        let out = built.run(&format!("names_{edition}"), &[]);
+        assert_eq!(out, format!("{line}; 2 7 8\n"), "edition {edition}");
+    }
+    assert_eq!(built.run("in_a_function", &[]), format!("{line}; Ok(())\n"));
+    assert_eq!(built.run("names_custom", &[]), "true\n");
+}
+
+/// The same where there is no jemalloc, whose symbol once took a name on some targets only.
+#[test]
+fn so_they_are_without_jemalloc() {
+    let built = fixture("sound").args(["--no-default-features"]).build();
+    let line = "system (feature jemalloc is off)";
+    for edition in ["2015", "2018", "2021", "2024"] {
+        let out = built.run(&format!("names_{edition}"), &[]);
+        assert_eq!(out, format!("{line}; - - -\n"), "edition {edition}");
+    }
+    assert_eq!(built.run("in_a_function", &[]), format!("{line}; Ok(())\n"));
+    assert_eq!(built.run("names_custom", &[]), "true\n");
+}
+
+/// The first line of each program is the code and the words of the first error. A contradiction is
+/// found where the value is made, by whatever way, so each program is built and not only checked.
+#[test]
+fn what_does_not_fit_is_refused() {
+    let folder = Path::new(support::ROOT).join("tests/fixtures/refused-values/src/bin");
+    let mut count = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let source = fs::read_to_string(&path).unwrap();
+        let expected = source.lines().next().unwrap().strip_prefix("//! ").unwrap();
+        let (code, words) = expected.split_once(' ').unwrap();
+        let build = fixture("refused-values").args(["--bin", name, "--message-format", "json"]);
+        let out = build.output();
+        assert!(!out.status.success(), "{name} compiles");
+        let stdout = String::from_utf8(out.stdout).unwrap();
+        let errors: Vec<Value> = stdout
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap()["message"].clone())
+            .filter(|message| message["level"] == "error" && message["code"].is_object())
+            .collect();
+        let first = errors.first().unwrap_or_else(|| panic!("{name}: {stdout}"));
+        assert_eq!(first["code"]["code"], code, "{name}: {first}");
+        let message = first["message"].as_str().unwrap();
+        assert!(message.contains(words), "{name}: {message}");
+        count += 1;
+    }
+    assert!(count >= 12, "{count} cases");
+}
+
+/// A crate that Cargo compiles as a library, and whose author has not said if it is one, is told so.
+#[test]
+fn a_crate_that_may_be_linked_into_executables_is_warned() {
+    let out = fixture("seat").features("says-nothing").command("check").output();
+    let stderr = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "{stderr}");
+    let warning = "this crate is a library, and gets the system allocator: write `executable` as \
+                   the macro's argument if it is linked into executables, or `system` if it is a \
+                   library for other programs";
+    assert_eq!(stderr.matches(warning).count(), 1, "{stderr}");
+    assert!(stderr.contains("tests/fixtures/seat/src/lib.rs:"), "{stderr}");
+    let out = fixture("seat").command("check").output();
+    let stderr = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success() && !stderr.contains("warning"), "{stderr}");
+}

@@ -1,8 +1,7 @@
-//! `examples/inspect.rs` and what it stands on, against real files: built by Cargo, stripped, written by `cc`; Mach-O and PE
-//! are put together here around the read-only data of a real program.
+//! The package `inspect` against what this crate makes of programs, libraries and archives: built by
+//! Cargo, stripped, linked by `cc`; Mach-O and PE are put together here around the read-only data of
+//! a real program. The tests that need no jemalloc are its own.
 
-#[path = "support/inspect.rs"]
-mod inspect;
 mod support;
 
 use std::ffi::OsStr;
@@ -11,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use inspect::{inspect, inspect_all, Format, Kind, Report, ENOUGH, ENVIRONMENT, MESSAGES};
+use alloc_inspect::{inspect, inspect_all, Format, Kind, Report, ENOUGH, ENVIRONMENT, MESSAGES};
 use object::{Object, ObjectSection};
 use support::{fixture, run, Built};
 
@@ -217,22 +216,22 @@ fn a_program_that_needs_a_shared_jemalloc() {
         (None, Some("libjemalloc.so.2"))
     );
     assert_eq!(report.to_string(), "ELF executable, jemalloc from libjemalloc.so.2");
-    assert_eq!(example(&["--expect", "jemalloc", program.to_str().unwrap()]).0, Some(0));
-    assert_eq!(example(&["--expect", "system", program.to_str().unwrap()]).0, Some(1));
+    assert_eq!(alloc_inspect(&["--expect", "jemalloc", program.to_str().unwrap()]).0, Some(0));
+    assert_eq!(alloc_inspect(&["--expect", "system", program.to_str().unwrap()]).0, Some(1));
 }
 
 #[test]
 fn who_speaks_of_jemalloc_is_no_carrier() {
     let folder = folder("mentions");
     // The inspector names every marker.
-    let own = fs::read(example_path()).unwrap();
+    let own = fs::read(program_path()).unwrap();
     for marker in MESSAGES.iter().chain([&ENVIRONMENT]) {
         assert!(
             own.windows(marker.len()).any(|window| window == marker.as_bytes()),
-            "{marker} is not in the example"
+            "{marker} is not in the program"
         );
     }
-    for program in [example_path().to_owned(), strip(example_path(), &folder)] {
+    for program in [program_path().to_owned(), strip(program_path(), &folder)] {
         assert_eq!(look(&program).jemalloc, None, "{}", program.display());
     }
 
@@ -299,7 +298,10 @@ fn universal_files() {
     let slices =
         [mach_o(&jemalloc_strings(), false, ARM64, None), mach_o(&[0; 64], false, X86_64, None)];
     let bytes = universal(&[(ARM64, &slices[0]), (X86_64, &slices[1])]);
-    assert_eq!(inspect(&bytes).unwrap_err(), "a universal file with code for 2 architectures");
+    assert_eq!(
+        inspect(&bytes).unwrap_err().to_string(),
+        "a universal file with code for 2 architectures"
+    );
     let reports = inspect_all(&bytes).unwrap();
     assert_eq!(reports.iter().map(|r| r.jemalloc.is_some()).collect::<Vec<_>>(), [true, false]);
 
@@ -309,10 +311,10 @@ fn universal_files() {
     let jemalloc =
         format!("{path} (aarch64): Mach-O executable, jemalloc {} prefixed", jemalloc_version());
     let system = format!("{path} (x86_64): Mach-O executable, system");
-    assert_eq!(example(&[path]), (Some(0), format!("{jemalloc}\n{system}\n"), String::new()));
+    assert_eq!(alloc_inspect(&[path]), (Some(0), format!("{jemalloc}\n{system}\n"), String::new()));
     let system = format!("{system}, but jemalloc was expected");
     assert_eq!(
-        example(&["--expect", "jemalloc", path]),
+        alloc_inspect(&["--expect", "jemalloc", path]),
         (Some(1), format!("{jemalloc}\n{system}\n"), String::new())
     );
 }
@@ -329,24 +331,30 @@ fn expectations_and_exit_status() {
 
     let none = String::new();
     assert_eq!(
-        example(&[app, plugin]),
+        alloc_inspect(&[app, plugin]),
         (Some(0), format!("{app_line}\n{plugin_line}\n"), none.clone())
     );
     assert_eq!(
-        example(&["--expect", "jemalloc", app]),
+        alloc_inspect(&["--expect", "jemalloc", app]),
         (Some(0), format!("{app_line}\n"), none.clone())
     );
     assert_eq!(
-        example(&["--expect=system", plugin]),
+        alloc_inspect(&["--expect=system", plugin]),
         (Some(0), format!("{plugin_line}\n"), none.clone())
     );
     let unmet = format!("{app_line}\n{plugin_line}, but jemalloc was expected\n");
-    assert_eq!(example(&[app, plugin, "--expect", "jemalloc"]), (Some(1), unmet, none.clone()));
+    assert_eq!(
+        alloc_inspect(&[app, plugin, "--expect", "jemalloc"]),
+        (Some(1), unmet, none.clone())
+    );
     let unmet = format!("{app_line}, but the system allocator was expected\n{plugin_line}\n");
-    assert_eq!(example(&["--expect", "system", "--", app, plugin]), (Some(1), unmet, none.clone()));
+    assert_eq!(
+        alloc_inspect(&["--expect", "system", "--", app, plugin]),
+        (Some(1), unmet, none.clone())
+    );
 
     // An unreadable path never hides the others.
-    let (status, out, err) = example(&["--expect", "jemalloc", "no-such-file", app]);
+    let (status, out, err) = alloc_inspect(&["--expect", "jemalloc", "no-such-file", app]);
     assert_eq!((status, out), (Some(1), format!("{app_line}\n")));
     assert!(err.starts_with("no-such-file: ") && err.lines().count() == 1, "{err}");
 
@@ -357,7 +365,7 @@ fn expectations_and_exit_status() {
         &["--expect", "glibc", app],
         &["--quiet", app],
     ] {
-        let (status, out, err) = example(wrong);
+        let (status, out, err) = alloc_inspect(wrong);
         assert_eq!((status, out.as_str()), (Some(2), ""), "{wrong:?}");
         assert!(err.starts_with("inspect: ") && err.lines().count() == 1, "{wrong:?}: {err}");
     }
@@ -366,7 +374,7 @@ fn expectations_and_exit_status() {
 #[test]
 fn garbage() {
     let folder = folder("garbage");
-    let sentence = "not a program, library, object or archive in ELF, Mach-O or PE";
+    let sentence = "not a program, library, object or archive in ELF, Mach-O, PE or WebAssembly";
     for bytes in [
         &b""[..],
         b"#!/bin/sh\necho jemalloc\n",
@@ -375,20 +383,23 @@ fn garbage() {
         &[0; 4096],
         &[0xff; 4096],
     ] {
-        assert_eq!(inspect(bytes).unwrap_err(), sentence);
+        assert_eq!(inspect(bytes).unwrap_err().to_string(), sentence);
     }
-    assert!(inspect(b"!<arch>\nno member header").unwrap_err().starts_with("a damaged file: "));
+    assert!(inspect(b"!<arch>\nno member header")
+        .unwrap_err()
+        .to_string()
+        .starts_with("a damaged file: "));
     let empty_archive = folder.join("text.a");
     fs::write(folder.join("text"), "jemalloc\n").unwrap();
     run(Command::new("ar").arg("rc").arg(&empty_archive).arg(folder.join("text")));
     let path = empty_archive.to_str().unwrap();
     let err = format!("{path}: an archive without any object file\n");
-    assert_eq!(example(&[path]), (Some(1), String::new(), err));
+    assert_eq!(alloc_inspect(&[path]), (Some(1), String::new(), err));
     if cfg!(target_os = "linux") {
         let object = cc(&folder, "object.o", "int thin;", ["-c"]);
         let thin = folder.join("thin.a");
         run(Command::new("ar").arg("rcT").arg(&thin).arg(object));
-        let sentence = inspect(&fs::read(&thin).unwrap()).unwrap_err();
+        let sentence = inspect(&fs::read(&thin).unwrap()).unwrap_err().to_string();
         assert_eq!(sentence, "a thin archive, whose members are files elsewhere");
     }
 }
@@ -408,7 +419,8 @@ fn truncated_files_are_never_judged() {
                 Ok(reports) => {
                     assert!(!must_fail, "{name}, {cut} of {} bytes: {}", bytes.len(), reports[0])
                 }
-                Err(sentence) => {
+                Err(error) => {
+                    let sentence = error.to_string();
                     errors += 1;
                     assert!(!sentence.is_empty() && !sentence.contains('\n'), "{sentence:?}");
                 }
@@ -559,23 +571,24 @@ fn dll_extension() -> &'static str {
     std::env::consts::DLL_EXTENSION
 }
 
-/// The example, built.
-fn example_path() -> &'static Path {
-    static EXAMPLE: OnceLock<PathBuf> = OnceLock::new();
-    EXAMPLE.get_or_init(|| {
-        let args = ["build", "--example", "inspect", "--message-format", "json-render-diagnostics"];
+/// The program `alloc-inspect`, built.
+fn program_path() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let args =
+            ["build", "--package", "alloc-inspect", "--message-format", "json-render-diagnostics"];
         let messages = run(Command::new(env!("CARGO")).current_dir(support::ROOT).args(args));
         let messages = messages.lines().map(|line| serde_json::from_str(line).unwrap());
         let executable = messages
             .filter_map(|m: serde_json::Value| m["executable"].as_str().map(PathBuf::from))
             .next_back();
-        executable.expect("Cargo says where the example is")
+        executable.expect("Cargo says where the program is")
     })
 }
 
-/// Runs `inspect`: exit status, standard output, standard error.
-fn example(args: &[&str]) -> (Option<i32>, String, String) {
-    let out = Command::new(example_path()).args(args).output().unwrap();
+/// Runs `alloc-inspect`: exit status, standard output, standard error.
+fn alloc_inspect(args: &[&str]) -> (Option<i32>, String, String) {
+    let out = Command::new(program_path()).args(args).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (out.status.code(), text(out.stdout), text(out.stderr))
 }

@@ -12,12 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::{env, fs};
 
+use alloc_inspect::{Kind, Report};
 use alloc_switch::{Allocator, Choice, Reason};
-use inspect::{Kind, Report};
 use serde_json::Value;
-
-#[path = "../../tests/support/inspect.rs"]
-mod inspect;
 
 /// This program is an executable too, and what holds for a whole build (the target, a cfg, a feature) holds for it.
 const HERE: Choice = alloc_switch::choice!();
@@ -346,7 +343,7 @@ impl Workshop {
 
 fn read(path: &Path) -> Result<Report, String> {
     let bytes = fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
-    inspect::inspect(&bytes).map_err(|e| format!("{}: {e}", path.display()))
+    alloc_inspect::inspect(&bytes).map_err(|e| format!("{}: {e}", path.display()))
 }
 
 fn run(command: &mut Command) -> Result<String, String> {

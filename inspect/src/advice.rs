@@ -58,6 +58,9 @@ fn dlopen(report: &Report) -> String {
         )
     };
     let cure = match &report.jemalloc {
+        Some(_) if is_allocator_itself(report) => {
+            "it is made to come first: link the program to it, or start the program with LD_PRELOAD"
+        }
         Some(jemalloc) if !jemalloc.prefixed => {
             "its jemalloc is unprefixed: probably Cargo unified a feature that another program of \
              the same build wants (alloc-switch's override-malloc, \

@@ -100,7 +100,8 @@ const KNOWN: [Known; 10] = [
             "use_numa_nodes",
         ],
         enough: 5,
-        symbols: &["mi_malloc", "mi_heap_malloc", "mi_malloc_small", "_mi_process_init"],
+        // Not its interface, which tools that listen to allocators define as well.
+        symbols: &["_mi_malloc_generic", "_mi_process_init", "mi_manage_os_memory"],
         libraries: &["libmimalloc.", "libmimalloc-", "mimalloc.", "mimalloc-"],
         ..NOTHING
     },
@@ -132,7 +133,7 @@ const KNOWN: [Known; 10] = [
             "TCMALLOC_LARGE_ALLOC_REPORT_THRESHOLD",
         ],
         enough: 5,
-        symbols: &["tc_malloc", "tc_malloc_skip_new_handler"],
+        symbols: &["tc_malloc_skip_new_handler"],
         libraries: &["libtcmalloc.", "libtcmalloc_"],
         ..NOTHING
     },
@@ -153,7 +154,7 @@ const KNOWN: [Known; 10] = [
     Known {
         allocator: Allocator::Rpmalloc,
         // It has no message that a build cannot leave out.
-        symbols: &["rpmalloc", "rpmalloc_initialize", "rpaligned_alloc"],
+        symbols: &["rpmalloc_initialize", "rpmalloc_thread_initialize"],
         libraries: &["librpmalloc"],
         ..NOTHING
     },
@@ -410,7 +411,7 @@ impl Evidence {
                 all.push(carried);
             }
             for library in needed {
-                let file = library.rsplit(['/', '\\']).next().unwrap_or(library);
+                let file = library.rsplit('/').next().unwrap_or(library);
                 if known.libraries.iter().any(|start| file.starts_with(start)) {
                     all.push(Carried {
                         allocator: known.allocator,

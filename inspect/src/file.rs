@@ -34,7 +34,7 @@ pub fn inspect_path(path: &Path) -> Result<Vec<Report>, Error> {
         let member = folder.join(as_path(name));
         read(&member, &mut room).or_else(|error| match error {
             // a text in an archive
-            Error::NotBinary => Ok(Vec::new()),
+            Error::NotBinary | Error::NothingToJudge(_) => Ok(Vec::new()),
             error => Err(Error::Unreadable(format!(
                 "a thin archive whose member {} cannot be read: {error}",
                 printable(&member.display().to_string())
@@ -53,8 +53,11 @@ fn read(path: &Path, room: &mut u64) -> Result<Vec<u8>, Error> {
     let file = open(path).map_err(unreadable)?;
     let meta = file.metadata().map_err(unreadable)?;
     regular(meta.file_type())?;
-    let size = meta.len();
+    take(file, meta.len(), room)
+}
 
+/// Reads `size` bytes if their beginning looks like a program's.
+fn take(file: impl Read, size: u64, room: &mut u64) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     let mut file = file.take(size.min(BEGINNING));
     file.read_to_end(&mut bytes).map_err(unreadable)?;
@@ -64,12 +67,11 @@ fn read(path: &Path, room: &mut u64) -> Result<Vec<u8>, Error> {
     *room = room.checked_sub(size).ok_or_else(|| {
         Error::Unreadable(format!("larger than the {} GiB that are read", LARGEST >> 30))
     })?;
-    let length = usize::try_from(size).ok();
-    let reserved = length.map(|length| bytes.try_reserve_exact(length - bytes.len()).is_ok());
-    if reserved != Some(true) {
+    let rest = size - bytes.len() as u64;
+    if !usize::try_from(rest).is_ok_and(|rest| bytes.try_reserve_exact(rest).is_ok()) {
         return Err(Error::Unreadable(format!("no memory for its {size} bytes")));
     }
-    file.set_limit(size - bytes.len() as u64);
+    file.set_limit(rest);
     file.read_to_end(&mut bytes).map_err(unreadable)?;
     if (bytes.len() as u64) < size {
         return Err(Error::Unreadable("it shrank while it was read".into()));
@@ -124,4 +126,39 @@ fn as_path(name: &[u8]) -> PathBuf {
     }
     #[cfg(not(unix))]
     String::from_utf8_lossy(name).into_owned().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_shrinks() {
+        let program = [&b"\x7fELF\x02\x01\x01"[..], &[0; 9000]].concat();
+        let size = program.len() as u64;
+        assert_eq!(take(&program[..], size, &mut LARGEST.clone()).unwrap(), program);
+        // on the way, and before the first byte that matters
+        for left in [program.len() - 1, BEGINNING as usize, 100] {
+            let error = take(&program[..left], size, &mut LARGEST.clone()).unwrap_err();
+            assert_eq!(error.to_string(), "it shrank while it was read");
+        }
+        // one that grows is what it was
+        assert_eq!(take(&program[..], 5000, &mut LARGEST.clone()).unwrap(), program[..5000]);
+    }
+
+    #[test]
+    fn a_file_without_end() {
+        let endless = io::Cursor::new(b"\x7fELF\x02\x01\x01").chain(io::repeat(0));
+        let error = take(endless, u64::MAX, &mut LARGEST.clone()).unwrap_err();
+        assert_eq!(error.to_string(), "larger than the 4 GiB that are read");
+        assert_eq!(take(io::repeat(0), u64::MAX, &mut LARGEST.clone()), Err(Error::NotBinary));
+    }
+
+    #[test]
+    fn members_of_a_thin_archive_share_the_room() {
+        let program = [&b"\x7fELF\x02\x01\x01"[..], &[0; 93]].concat();
+        let mut room = 150;
+        assert!(take(&program[..], 100, &mut room).is_ok());
+        assert!(take(&program[..], 100, &mut room).is_err());
+    }
 }

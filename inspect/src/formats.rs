@@ -121,6 +121,8 @@ impl Gathered {
     /// Takes notice of a symbol; of a Mach-O or 32-bit Windows one, without the underscore that they
     /// put before every C name.
     fn symbol(&mut self, full: &[u8], underscored: bool, defined: bool) {
+        // without the version of a symbol, as in malloc@GLIBC_2.2.5
+        let full = full.split(|byte| *byte == b'@').next().unwrap_or(full);
         let name = if underscored { full.strip_prefix(b"_").unwrap_or(full) } else { full };
         if defined {
             self.evidence.defines(name);
@@ -248,17 +250,15 @@ pub(crate) fn archive(
         }
         // Rust metadata and Windows import stubs are members too, and hold no code.
         bitcode |= data.starts_with(b"BC\xC0\xDE") || data.starts_with(b"\xDE\xC0\x17\x0B");
-        if !FileKind::parse(data).is_ok_and(is_object) {
+        if !matches!(begins(data), Ok(Begins::Code(_) | Begins::Wasm)) {
             continue;
         }
         let part = file(data, &mut gathered, budget)?;
         whole.get_or_insert(Header::new(part.format, Kind::Archive, part.architecture));
     }
-    let header = whole.ok_or_else(|| {
-        Error::Damaged(match bitcode {
-            true => "an archive of LLVM bitcode, which is not read".into(),
-            false => "an archive without any object file".into(),
-        })
+    let header = whole.ok_or_else(|| match bitcode {
+        true => Error::Damaged("an archive of LLVM bitcode, which is not read".into()),
+        false => Error::NothingToJudge("an archive without any object file"),
     })?;
     gathered.exports = Names::new(0);
     Ok(conclude(header, gathered))
@@ -412,6 +412,10 @@ fn read_elf<E: FileHeader<Endian = Endianness>>(
                 let (offset, size) = segment.file_range(endian);
                 loaded.push(offset, size)?;
                 if segment.p_flags(endian) & elf::PF_X != 0 {
+                    if size == 0 && segment.p_memsz(endian).into() > 0 {
+                        let why = "debug information, kept apart from its program";
+                        return Err(Error::NothingToJudge(why));
+                    }
                     code.push(offset, size)?;
                 }
             }
@@ -440,7 +444,7 @@ fn read_elf<E: FileHeader<Endian = Endianness>>(
             }
         }
         _ => {
-            return Err(Error::Damaged("an ELF file that is no program, library or object".into()))
+            return Err(Error::NothingToJudge("an ELF file that is no program, library or object"))
         }
     };
 
@@ -699,7 +703,7 @@ fn read_macho<M: MachHeader<Endian = Endianness>>(
         macho::MH_DYLIB | macho::MH_BUNDLE => Kind::SharedLibrary,
         _ => {
             let why = "a Mach-O file that is no program, library or object";
-            return Err(Error::Damaged(why.into()));
+            return Err(Error::NothingToJudge(why));
         }
     };
     let architecture = match file.cputype(endian) {

@@ -370,6 +370,8 @@ impl fmt::Display for Report {
 pub enum Error {
     /// The file is something else: a text, a picture.
     NotBinary,
+    /// It is a binary, but none that has an allocator: debug information, a core dump. What.
+    NothingToJudge(&'static str),
     /// It is of a kind that is read, but cannot be judged: why.
     Damaged(String),
     /// It could not be read: why.
@@ -382,6 +384,7 @@ impl fmt::Display for Error {
             Self::NotBinary => f.write_str(
                 "not a program, library, object or archive in ELF, Mach-O, PE or WebAssembly",
             ),
+            Self::NothingToJudge(what) => f.write_str(what),
             Self::Damaged(why) | Self::Unreadable(why) => f.write_str(why),
         }
     }

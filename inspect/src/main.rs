@@ -238,7 +238,7 @@ fn look(task: &Task, arguments: &Arguments, large: &Mutex<()>) -> Option<Outcome
     let mut outcome = Outcome { out: String::new(), err: String::new(), good: true };
     let path = shown(&task.path);
     match inspect_path(&task.path) {
-        Err(Error::NotBinary) if !task.named => return None,
+        Err(Error::NotBinary | Error::NothingToJudge(_)) if !task.named => return None,
         Err(error) => {
             outcome.good = false;
             outcome.err = format!("{path}: {error}\n");

@@ -874,7 +874,7 @@ fn read_coff<C: CoffHeader>(
 }
 
 fn read_wasm(bytes: &[u8], gathered: &mut Gathered, budget: &mut Budget) -> Result<Header, Error> {
-    use wasmparser::{Parser, Payload};
+    use wasmparser::{KnownCustom, Linking, Parser, Payload, SymbolFlags, SymbolInfo};
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(damaged)? {
             Payload::ImportSection(imports) => {
@@ -890,6 +890,22 @@ fn read_wasm(bytes: &[u8], gathered: &mut Gathered, budget: &mut Budget) -> Resu
                     budget.pay(export.name.len())?;
                     gathered.symbol(export.name.as_bytes(), false, true);
                     gathered.exports.insert(export.name.as_bytes());
+                }
+            }
+            Payload::CustomSection(custom) => {
+                // What the linker is told, in an object.
+                let KnownCustom::Linking(parts) = custom.as_known() else { continue };
+                for part in parts {
+                    let Linking::SymbolTable(symbols) = part.map_err(damaged)? else { continue };
+                    for symbol in symbols {
+                        let symbol = symbol.map_err(damaged)?;
+                        let SymbolInfo::Func { flags, name: Some(name), .. } = symbol else {
+                            continue;
+                        };
+                        budget.pay(name.len())?;
+                        let defined = !flags.contains(SymbolFlags::UNDEFINED);
+                        gathered.symbol(name.as_bytes(), false, defined);
+                    }
                 }
             }
             _ => {}

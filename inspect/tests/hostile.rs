@@ -216,11 +216,12 @@ fn tables_that_overlap() {
 
     // each of very many symbols has the same very long name
     let mut bytes = elf((0, 0), (64, 3));
-    let names = 64 + 3 * 64;
+    let symbols = 64 + 3 * 64;
     bytes.extend(section(0, 0, 0, 0, 0));
-    bytes.extend(section(3, names, size, 0, 0));
-    bytes.extend(section(2, names, size, 1, 24));
-    bytes.resize((names + size) as usize - 1, b'x');
+    bytes.extend(section(3, symbols + size, size, 0, 0));
+    bytes.extend(section(2, symbols, size, 1, 24));
+    bytes.resize((symbols + size) as usize, 0);
+    bytes.resize((symbols + 2 * size) as usize - 1, b'x');
     bytes.push(0);
     assert!(survives("long names", &bytes));
     let error = inspect_all(&bytes).unwrap_err().to_string();

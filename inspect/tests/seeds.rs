@@ -47,6 +47,7 @@ fn each_is_what_it_was_made_to_be() {
         ("module.wasm", "WebAssembly module, mimalloc 3"),
         ("pe.dll", "PE shared library, mimalloc 3, can be dlopened"),
         ("pe.exe", "PE executable, mimalloc 3"),
+        ("wasm-object.o", "WebAssembly module, mimalloc 3"),
     ]);
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(folder()).unwrap() {

@@ -13,6 +13,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::{env, fs};
 
+use object::{Object, ObjectSection};
 use support::{fixture, jemalloc, run, Fixture};
 
 const UNLISTED: &str = "target not on the jemalloc list";
@@ -160,4 +161,33 @@ fn a_library_gets_the_system_allocator() {
     let host = support::cc("host.c", &built.folder.join("host"), &["-ldl".as_ref()]);
     let out = run(Command::new(host).arg(built.file("libwith_fallback.so")).arg("free"));
     assert!(out.starts_with(&format!("system ({UNLISTED})")), "{out}");
+}
+
+/// The instructions of the program in release, and what it prints.
+fn text(program: Fixture, name: &str) -> (Vec<u8>, String) {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("seats-cost");
+    fs::create_dir_all(&folder).unwrap();
+    let file = folder.join(name);
+    let emit = format!("--emit=link={}", file.display());
+    // One unit lays the functions out in one order.
+    let program = program.command("rustc").args(["--release", "--features", name]);
+    let out = program.args(["--", "-Ccodegen-units=1", &emit]).output();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let bytes = fs::read(&file).unwrap();
+    let object = object::File::parse(&*bytes).unwrap();
+    let section = object.section_by_name(".text").unwrap();
+    (section.data().unwrap().to_vec(), run(&mut Command::new(file)))
+}
+
+/// The machine code is that of the block which one would write by hand, where the seat is taken too.
+#[test]
+fn neither_a_seat_nor_executable_costs_anything() {
+    let by_hand = text(fixture("seats-cost"), "by-hand");
+    assert!(by_hand.0.len() > 300_000, "{} bytes do not hold jemalloc", by_hand.0.len());
+    for form in ["fallback", "executable"] {
+        assert!(text(fixture("seats-cost"), form) == by_hand, "{form}: the programs differ");
+    }
+    let by_hand = text(unlisted("seats-cost"), "mimalloc-by-hand");
+    let fallback = text(unlisted("seats-cost"), "unlisted");
+    assert!(fallback == by_hand, "unlisted: the programs differ");
 }

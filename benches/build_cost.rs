@@ -1,10 +1,10 @@
 //! What jemalloc and this crate cost a build: `cargo bench --bench build_cost`.
 //!
 //! Builds the program of tests/fixtures/zero-cost with `tikv-jemallocator` registered by hand, from
-//! nothing: as anybody does, and with the lines of this workspace's `.cargo/config.toml`, alternated,
-//! and compares the programs. Then what the macro needs on top. Processor time, because that depends
-//! least on what else the machine does. `--write`, after `--`, writes the marked part of
-//! docs/figures.md; `--rounds N` says how often (default 3).
+//! nothing: as anybody does, and with the lines of this workspace's `.cargo/config.toml`,
+//! alternated, and compares the programs. Then what the macro needs on top. Processor time, because
+//! that depends least on what else the machine does. `--write`, after `--`, writes the marked part
+//! of docs/figures.md; `--rounds N` says how often (default 3).
 
 #[path = "report/mod.rs"]
 mod report;

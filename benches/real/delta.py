@@ -1,4 +1,4 @@
-"""usage: delta.py DIRECTORY ROWS: writes a Delta table, merges rows into it, and sorts its files."""
+"""usage: delta.py DIRECTORY ROWS: writes a Delta table, merges rows into it, sorts its files."""
 
 import shutil
 import sys

@@ -7,8 +7,6 @@ use std::path::{Path, PathBuf};
 /// Makes an input of a size below a directory, unless it is there, and says where.
 pub type Make = fn(&Path, usize) -> PathBuf;
 
-type Out<'a> = &'a mut dyn Write;
-
 pub fn nothing(directory: &Path, _: usize) -> PathBuf {
     directory.into()
 }
@@ -16,235 +14,199 @@ pub fn nothing(directory: &Path, _: usize) -> PathBuf {
 /// An array of people.
 pub fn json(directory: &Path, people: usize) -> PathBuf {
     file(directory, &format!("{people}.json"), |out, random| {
-        for id in 0..people {
-            let (first, last, city) = (random.word(), random.word(), random.word());
-            let (age, number, note) = (random.below(90), random.below(300), random.words(8));
-            let tags: Vec<_> =
-                (0..random.below(6)).map(|_| format!("{:?}", random.word())).collect();
-            let comma = if id == 0 { '[' } else { ',' };
-            writeln!(
-                out,
-                "{comma}{{\"id\":{id},\"name\":\"{first} {last}\",\"age\":{age},\"city\":\"{city}\",\
-                 \"address\":{{\"street\":\"{last} {city}\",\"number\":{number}}},\"note\":\"{note}\",\
-                 \"tags\":[{}]}}",
-                tags.join(",")
-            )?;
+        for i in 0..people {
+            out.write_all(if i == 0 { b"[" } else { b"," })?;
+            out.write_all(random.fill(PERSON, i).as_bytes())?;
         }
-        writeln!(out, "]")
+        out.write_all(b"]\n")
     })
 }
+
+const PERSON: &str = r#"{"id":~i,"name":"~a ~b","age":~y,"city":"~c","height":1.~n,
+"address":{"street":"~b ~c","number":~n},"note":"~text","tags":["~a","~b","~d"]}
+"#;
 
 /// Rows of seven columns, with a heading.
 pub fn csv(directory: &Path, rows: usize) -> PathBuf {
     file(directory, &format!("{rows}.csv"), |out, random| {
-        writeln!(out, "id,name,city,age,amount,account,comment")?;
-        for id in 0..rows {
-            let (name, city, age) = (random.words(2), random.word(), random.below(90));
-            let (cents, account) = (random.below(10_000_000), random.below(rows / 4 + 1));
-            let comment = random.words(5);
-            writeln!(
-                out,
-                "{id},{name},{city},{age},{}.{},a{account},{comment}",
-                cents / 100,
-                cents % 100
-            )?;
-        }
-        Ok(())
+        out.write_all(b"id,name,city,age,amount,account,comment\n")?;
+        (0..rows).try_for_each(|i| out.write_all(random.fill(ROW, i).as_bytes()))
     })
 }
 
+const ROW: &str = "~i,~a ~b,~c,~y,~n.~y,~d-~n,~text\n";
+
+/// Lines of prose.
 pub fn lines(directory: &Path, lines: usize) -> PathBuf {
-    file(directory, &format!("{lines}.txt"), |out, random| {
-        (0..lines).try_for_each(|_| {
-            let length = 20 + random.below(60);
-            writeln!(out, "{}", random.words(length))
-        })
-    })
+    repeated(directory, "txt", lines, &["~text ~text ~text ~text\n", "~text ~text ~a ~b\n"])
 }
 
 /// Sections with a list, a table, code, emphasis and links.
 pub fn markdown(directory: &Path, sections: usize) -> PathBuf {
-    file(directory, &format!("{sections}.md"), |out, random| {
-        for section in 0..sections {
-            writeln!(out, "## {section} {}\n", random.words(4))?;
-            writeln!(
-                out,
-                "{} *{}* {} **{}**, `{}`.\n",
-                random.words(20),
-                random.words(2),
-                random.words(9),
-                random.words(3),
-                random.word()
-            )?;
-            for _ in 0..3 {
-                writeln!(
-                    out,
-                    "* [{}](https://example.org/{}) {}",
-                    random.words(2),
-                    random.word(),
-                    random.words(6)
-                )?;
-            }
-            writeln!(out, "\n| {} | {} |\n|---|--:|", random.word(), random.word())?;
-            for _ in 0..4 {
-                writeln!(out, "| {} | {} |", random.words(3), random.below(1000))?;
-            }
-            writeln!(out, "\n```rust\nlet {} = {};\n```\n", random.word(), random.below(1000))?;
-        }
-        Ok(())
-    })
+    repeated(directory, "md", sections, &[SECTION])
 }
+
+const SECTION: &str = "\
+## ~i ~a ~b
+
+~text ~text *~text* ~text **~a ~b**, `~c`. ~text
+
+* [~a ~b](https://example.org/~c) ~text
+* [~c ~a](https://example.org/~d) ~text
+
+| ~a | ~b |
+|----|---:|
+| ~text | ~n |
+| ~c ~d | ~n |
+
+```rust
+let ~a = ~n;
+```
+
+";
 
 /// Blocks of nested rules, with variables, a mixin and a loop.
 pub fn scss(directory: &Path, blocks: usize) -> PathBuf {
     file(directory, &format!("{blocks}.scss"), |out, random| {
-        writeln!(
-            out,
-            "@mixin box($side, $by: 2) {{ padding: $side * $by; &:hover {{ margin: $side; }} }}"
-        )?;
-        for block in 0..blocks {
-            let (one, two, size) = (random.word(), random.word(), random.below(40) + 1);
-            writeln!(
-                out,
-                "$size-{block}: {size}px;\n.{one}-{block} {{\n  color: mix(#336699, #{:06x}, 40%);\n  \
-                 @include box($size-{block});\n  .{two} > a {{ width: calc(100% - #{{$size-{block}}}); \
-                 &.{one} {{ top: $size-{block} + 3px; }} }}\n  @each $i in 1, 2, 3, 4 {{\n    \
-                 .column-#{{$i}} {{ width: percentage($i * 0.25); @include box($i * 1px, 3); }}\n  }}\n}}",
-                random.below(1 << 24)
-            )?;
-        }
-        Ok(())
+        out.write_all(MIXIN.as_bytes())?;
+        (0..blocks).try_for_each(|i| out.write_all(random.fill(BLOCK, i).as_bytes()))
     })
 }
 
+const MIXIN: &str = "\
+@mixin box($side, $by: 2) {
+  padding: $side * $by;
+  &:hover { margin: $side; }
+}
+";
+
+const BLOCK: &str = "\
+$size-~i: ~npx;
+.~a-~i {
+  color: mix(#336699, hsl(~y, 50%, 40%), 40%);
+  @include box($size-~i);
+  .~b > a { width: calc(100% - #{$size-~i}); &.~c { top: $size-~i + 3px; } }
+  @each $i in 1, 2, 3, 4 {
+    .column-#{$i} { width: percentage($i * 0.25); @include box($i * 1px, 3); }
+  }
+}
+";
+
 /// Statements: tables, rows, and queries with joins.
 pub fn sql(directory: &Path, statements: usize) -> PathBuf {
-    file(directory, &format!("{statements}.sql"), |out, random| {
-        for _ in 0..statements {
-            let (a, b, c, d) = (random.word(), random.word(), random.word(), random.word());
-            let (n, text) = (random.below(1000), random.words(4));
-            match random.below(4) {
-                0 => writeln!(
-                    out,
-                    "CREATE TABLE t_{a} (id_{b} BIGINT PRIMARY KEY, c_{c} VARCHAR(80) NOT NULL DEFAULT '{text}', \
-                     c_{d} DECIMAL(10, 2), CHECK (c_{d} > {n}));"
-                )?,
-                1 => writeln!(
-                    out,
-                    "INSERT INTO t_{a} (c_{b}, c_{c}, c_{d}) VALUES (1, '{text}', {n}), (2, '{a}', -{n}), \
-                     ({n}, NULL, 3.5);"
-                )?,
-                _ => writeln!(
-                    out,
-                    "SELECT x.c_{a}, count(*) AS n_{b}, sum(y.c_{c} * (1 - y.c_{d})) FROM t_{a} x LEFT JOIN \
-                     t_{b} y ON x.id_{c} = y.id_{c} AND y.c_{d} <> '{text}' WHERE x.c_{b} IN (SELECT c_{d} FROM \
-                     t_{d} WHERE c_{a} BETWEEN {n} AND {n} + 9) OR CASE WHEN x.c_{d} IS NULL THEN 1 ELSE {n} END \
-                     = 1 GROUP BY x.c_{a} HAVING count(*) > {n} ORDER BY n_{b} DESC LIMIT {n};"
-                )?,
-            }
-        }
-        Ok(())
-    })
+    repeated(directory, "sql", statements, &[TABLE, INSERT, SELECT, SELECT])
 }
+
+const TABLE: &str = "\
+CREATE TABLE t_~a (id_~b BIGINT PRIMARY KEY, c_~c VARCHAR(80) NOT NULL DEFAULT '~text',
+  c_~d DECIMAL(10, 2), CHECK (c_~d > ~n));
+";
+
+const INSERT: &str = "\
+INSERT INTO t_~a (c_~b, c_~c, c_~d) VALUES (1, '~text', ~n), (2, '~a', -~n), (~n, NULL, 3.5);
+";
+
+const SELECT: &str = "\
+SELECT x.c_~a, count(*) AS n_~b, sum(y.c_~c * (1 - y.c_~d)) FROM t_~a x
+  LEFT JOIN t_~b y ON x.id_~c = y.id_~c AND y.c_~d <> '~text'
+  WHERE x.c_~b IN (SELECT c_~d FROM t_~d WHERE c_~a BETWEEN ~n AND ~n + 9)
+    OR CASE WHEN x.c_~d IS NULL THEN 1 ELSE ~n END = 1
+  GROUP BY x.c_~a HAVING count(*) > ~n ORDER BY n_~b DESC LIMIT ~n;
+";
 
 /// A script that counts words and makes objects.
 pub fn rhai(directory: &Path, rounds: usize) -> PathBuf {
     file(directory, &format!("{rounds}.rhai"), |out, _| {
-        write!(
-            out,
-            r#"let n = {rounds};
+        out.write_all(SCRIPT.replace("~rounds", &rounds.to_string()).as_bytes())
+    })
+}
+
+const SCRIPT: &str = r#"
+let n = ~rounds;
 let seed = 42;
-let counts = #{{}};
-for i in 0..n {{
+let counts = #{};
+for i in 0..n {
     seed = (seed * 1103515245 + 12345) % 2147483648;
     let word = "word " + (seed % 5000);
-    if word in counts {{ counts[word] += 1; }} else {{ counts[word] = 1; }}
-}}
+    if word in counts { counts[word] += 1; } else { counts[word] = 1; }
+}
 let objects = [];
-for i in 0..n {{ objects.push(#{{ id: i, name: "name " + i, tags: [i % 7, i % 11] }}); }}
+for i in 0..n { objects.push(#{ id: i, name: "name " + i, tags: [i % 7, i % 11] }); }
 let picked = objects.filter(|o| o.tags[0] == 3).map(|o| o.name + "!");
 let words = counts.keys();
 words.sort();
-print(`${{words.len}} ${{picked.len}}`);
-"#
-        )
-    })
-}
+print(`${words.len} ${picked.len}`);
+"#;
 
-/// Files of Rust code, 25 to a directory.
+/// Files of Rust code.
 pub fn rust_tree(directory: &Path, files: usize) -> PathBuf {
-    tree(directory, "rs", files, |out, random| {
-        writeln!(out, "//! {}\n\nuse std::collections::HashMap;\n", random.words(9))?;
-        for _ in 0..2 + random.below(8) {
-            let (f, a, b, c) = (random.word(), random.word(), random.word(), random.word());
-            let (n, about) = (random.below(1000), random.words(10));
-            writeln!(
-                out,
-                "/// {about}\npub fn {f}_{a}(r#{b}: &str, r#{c}: usize) -> Option<usize> {{\n    \
-                 let mut map_{a}: HashMap<String, Vec<usize>> = HashMap::new();\n    \
-                 for (i, word) in r#{b}.split_whitespace().enumerate() {{\n        \
-                 // {about}\n        if word.len() > {n} && i % 2 == 0 {{\n            \
-                 map_{a}.entry(word.to_owned()).or_default().push(i + r#{c});\n        \
-                 }} else if let Some(found) = map_{a}.get_mut(\"{about}\") {{\n            \
-                 found.retain(|&x| x != {n});\n        }}\n    }}\n    \
-                 map_{a}.values().map(|v| v.iter().sum::<usize>()).max()\n}}\n"
-            )?;
-        }
-        Ok(())
-    })
+    tree(directory, "rs", files, FUNCTION, 9)
 }
 
-/// Files of JavaScript modules, 25 to a directory.
+const FUNCTION: &str = r#"
+/// ~text
+pub fn ~a_~b(r#~b: &str, r#~c: usize) -> Option<usize> {
+    let mut map_~a: std::collections::HashMap<String, Vec<usize>> = Default::default();
+    for (i, word) in r#~b.split_whitespace().enumerate() {
+        // ~text
+        if word.len() > ~n && i % 2 == 0 {
+            map_~a.entry(word.to_owned()).or_default().push(i + r#~c);
+        } else if let Some(found) = map_~a.get_mut("~text") {
+            found.retain(|&x| x != ~n);
+        }
+    }
+    map_~a.values().map(|v| v.iter().sum::<usize>()).max()
+}
+"#;
+
+/// Files of JavaScript modules.
 pub fn javascript_tree(directory: &Path, files: usize) -> PathBuf {
-    tree(directory, "js", files, |out, random| {
-        writeln!(out, "import {{ $one, $two }} from './{}.js';\n", random.word())?;
-        for i in 0..4 + random.below(16) {
-            let (f, a, b) = (random.word(), random.word(), random.word());
-            let (n, about) = (random.below(1000), random.words(8));
-            writeln!(
-                out,
-                "/** {about} */\nexport class C{i}_{f} extends $one {{\n  #count = {n};\n  \
-                 async m_{a}(x_{b}, {{ y = {n}, ...rest }} = {{}}) {{\n    \
-                 const list = [...x_{b}].filter((z) => z.{a}?.length > y).map((z) => ({{ ...rest, z }}));\n    \
-                 for (const item of list) {{\n      if (item.z === '{about}') continue;\n      \
-                 this.#count += await $two(item, `${{item.z}} {about}`);\n    }}\n    \
-                 return list.length ? this.#count : null;\n  }}\n}}\n"
-            )?;
-        }
-        Ok(())
-    })
+    tree(directory, "js", files, CLASS, 20)
 }
 
-/// Empty files, 25 to a directory.
+const CLASS: &str = "
+/** ~text */
+export class C~i_~a extends Map {
+  #count = ~n;
+  async m_~b(x_~c, { y = ~n, ...rest } = {}) {
+    const list = [...x_~c].filter((z) => z.~d?.length > y).map((z) => ({ ...rest, z }));
+    for (const item of list) {
+      if (item.z === '~text') continue;
+      this.#count += await super.get(item, `${item.z} ~text`);
+    }
+    return list.length ? this.#count : null;
+  }
+}
+";
+
+/// Empty files.
 pub fn empty_tree(directory: &Path, files: usize) -> PathBuf {
-    tree(directory, "empty.rs", files, |_, _| Ok(()))
+    tree(directory, "empty.rs", files, "", 1)
 }
 
 /// For wrk: as many notes written as read, of 20,000.
 pub fn wrk_notes(directory: &Path, _: usize) -> PathBuf {
     file(directory, "notes.lua", |out, random| {
-        writeln!(out, "math.randomseed(1)\nlocal notes = {{")?;
-        for _ in 0..64 {
-            let (title, words) = (random.words(4), 10 + random.below(300));
-            writeln!(
-                out,
-                "  '{{\"title\": \"{title}\", \"text\": \"{}\"}}',",
-                random.words(words)
-            )?;
+        writeln!(out, "local notes = {{")?;
+        for length in 1..64 {
+            let text = random.fill(&"~text ".repeat(length), 0);
+            writeln!(out, "  '{{\"title\": \"{}\", \"text\": \"{text}\"}}',", random.word())?;
         }
-        write!(
-            out,
-            "}}
-local headers = {{ ['Content-Type'] = 'application/json' }}
+        out.write_all(REQUEST.as_bytes())
+    })
+}
+
+const REQUEST: &str = "}
+math.randomseed(1)
+local headers = { ['Content-Type'] = 'application/json' }
 request = function()
   local path = '/notes/' .. math.random(20000)
   if math.random(2) == 1 then return wrk.format('GET', path) end
   return wrk.format('POST', path, headers, notes[math.random(#notes)])
 end
-"
-        )
-    })
-}
+";
+
+type Out<'a> = &'a mut dyn Write;
 
 fn file(
     directory: &Path,
@@ -258,21 +220,27 @@ fn file(
     })
 }
 
-fn tree(
-    directory: &Path,
-    extension: &str,
-    files: usize,
-    make: impl Fn(Out, &mut Random) -> io::Result<()>,
-) -> PathBuf {
+/// A file of so many pieces, each after one of the templates.
+fn repeated(directory: &Path, extension: &str, pieces: usize, templates: &[&str]) -> PathBuf {
+    file(directory, &format!("{pieces}.{extension}"), |out, random| {
+        (0..pieces).try_for_each(|i| {
+            let template = templates[random.below(templates.len())];
+            out.write_all(random.fill(template, i).as_bytes())
+        })
+    })
+}
+
+/// Files of one to `most` pieces each, 25 to a directory.
+fn tree(directory: &Path, extension: &str, files: usize, template: &str, most: usize) -> PathBuf {
     whole(directory.join(format!("{files}.{extension}.d")), |path| {
         let mut random = Random::new();
         for i in 0..files {
             let directory = path.join(format!("{}/{}", i / 625, i / 25 % 25));
             fs::create_dir_all(&directory)?;
             let name = format!("{i}_{}.{extension}", random.word());
-            let mut out = BufWriter::new(File::create(directory.join(name))?);
-            make(&mut out, &mut random)?;
-            out.flush()?;
+            let pieces = 0..1 + random.below(most);
+            let text: String = pieces.map(|i| random.fill(template, i)).collect();
+            fs::write(directory.join(name), text)?;
         }
         Ok(())
     })
@@ -322,8 +290,25 @@ impl Random {
         }
     }
 
-    fn words(&mut self, count: usize) -> String {
-        let words: Vec<String> = (0..count).map(|_| self.word()).collect();
-        words.join(" ")
+    /// Fills in a template: `~a` to `~d` are words, the same one each time, `~text` eight words,
+    /// `~n` a number below 1000, `~y` one below 90, and `~i` is `index`.
+    fn fill(&mut self, template: &str, index: usize) -> String {
+        let words: [String; 4] = std::array::from_fn(|_| self.word());
+        let mut text = String::new();
+        let mut pieces = template.split('~');
+        text += pieces.next().unwrap_or_default();
+        for piece in pieces {
+            let name = if piece.starts_with("text") { "text" } else { &piece[..1] };
+            text += &match name {
+                "a" | "b" | "c" | "d" => words[usize::from(name.as_bytes()[0] - b'a')].clone(),
+                "n" => self.below(1000).to_string(),
+                "y" => self.below(90).to_string(),
+                "i" => index.to_string(),
+                "text" => [(); 8].map(|()| self.word()).join(" "),
+                other => panic!("~{other} is no placeholder"),
+            };
+            text += &piece[name.len()..];
+        }
+        text
     }
 }

@@ -2,19 +2,20 @@
 //!
 //! Downloads published programs and libraries, puts one line into each, builds it with every
 //! allocator, runs it alternated allocator by allocator on inputs made from a seed, and prints
-//! Markdown. `programs.rs` says what they are, and which half of them chooses the presets. It needs
-//! Debian's packages `redis-tools` and `wrk` for the servers, and `pip` for the wheels. Options, after `--`:
+//! Markdown. `programs.rs` says what they are, and which half of them chooses the presets. Beside
+//! Rust it needs Debian's packages `redis-tools` and `wrk` for the servers, and a Python with `pip`
+//! for the wheels. Options, after `--`:
 //!
 //! * `--parts A,B`: of `sizes` (every program at three sizes), `threads`, `servers`, `wheels`
 //!   (options on published binaries from PyPI); default all;
 //! * `--programs A,B`: only these; `--half chooses` or `--half reports`: only that half;
 //! * `--rounds N`: runs of each (default 5);
-//! * `--seconds N`: how long wrk loads a server (default 10); `--idle N`: seconds until its memory is
-//!   looked at again (default 60);
+//! * `--seconds N`: how long wrk loads a server (default 10); `--idle N`: seconds until its memory
+//!   is looked at again (default 60);
 //! * `--try 'NAME=OPTIONS'`: one more row for jemalloc with these options; repeatable;
 //! * `--build`: builds everything and measures nothing;
-//! * `--from FILE`: prints an earlier run, which each run leaves in a file that it names; with several,
-//!   the goals are given for each of them, and the tables of the last;
+//! * `--from FILE`: prints an earlier run, which each run leaves in a file that it names; with
+//!   several, the goals are given for each of them, and the tables of the last;
 //! * `--write`: writes the parts of docs/figures.md and docs/presets.md that are marked for it, the
 //!   plots beside them, and the lock file of the programs.
 

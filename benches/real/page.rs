@@ -103,10 +103,10 @@ impl Session {
         let figures = &self.figures;
         let (large, servers) = (self.part("large", Some(false)), self.part("servers", Some(false)));
         let mut text = format!(
-            "{} programs and {} servers that people run, which no option was chosen on, as multiples of \
-             glibc's allocator in the geometric mean; less is better. **again** is the same file as \
-             **alloc-switch**: what differs between these two is noise.\n\n\
-             | | processor time | peak memory | slowest program | p99 | memory after the load | idle |\n\
+            "{} programs and {} servers that people run, which no option was chosen on, as \
+             multiples of glibc's allocator in the geometric mean; less is better. **again** is the \
+             same file as **alloc-switch**: what differs between these two is noise.\n\n\
+             | | processor time | peak memory | slowest program | p99 | memory after | idle |\n\
              |---|--:|--:|--:|--:|--:|--:|\n",
             large.len(),
             servers.len(),
@@ -233,7 +233,8 @@ impl Session {
     pub fn presets(&self) -> String {
         let (large, servers) = (self.part("large", Some(true)), self.part("servers", Some(true)));
         let mut text = format!("{}\n", self.machine);
-        text += "Multiples of `global_allocator!()` in the geometric mean, on the programs that choose.\n\n";
+        text +=
+            "Multiples of `global_allocator!()` in the geometric mean, on those that choose.\n\n";
         text +=
             "| | processor time | user time | peak memory | p99 | memory after the load | idle |\n";
         text += "|---|--:|--:|--:|--:|--:|--:|\n";

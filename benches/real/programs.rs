@@ -60,7 +60,8 @@ pub const ALL: &[Program] = &[
         name: "jaq",
         what: "queries JSON",
         source: Source::Registry("jaq", "3.1.2", "jaq", ""),
-        command: "[.[]|select(.age>40)]|group_by(.city)|map({city:.[0].city,n:length,tags:map(.tags)|add|unique}) {input}",
+        command: "[.[]|select(.age>40)]|group_by(.city)|\
+                  map({city:.[0].city,n:length,tags:map(.tags)|add|unique}) {input}",
         input: inputs::json,
         sizes: [4_000, 16_000, 64_000],
         client: None,

@@ -2,7 +2,7 @@
 
 pub use {alloc_switch, mimalloc};
 
-/// Registers what `--cfg bench_allocator="…"` says, in the crate that calls it: nothing for `glibc`.
+/// Registers what `--cfg bench_allocator="…"` says, in the crate that calls it.
 #[macro_export]
 macro_rules! register {
     () => {

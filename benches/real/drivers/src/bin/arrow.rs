@@ -20,7 +20,8 @@ fn main() {
     let reader = ReaderBuilder::new(schema.clone()).with_format(format);
     let batches: Result<Vec<_>, _> = reader.build(File::open(&file).unwrap()).unwrap().collect();
     let table = concat_batches(&schema, &batches.unwrap()).unwrap();
-    let by = [1, 0].map(|column| SortColumn { values: table.column(column).clone(), options: None });
+    let column = |i| SortColumn { values: table.column(i).clone(), options: None };
+    let by = [column(1), column(0)];
     let order = lexsort_to_indices(&by, None).unwrap();
     let sorted = take_record_batch(&table, &order).unwrap();
     WriterBuilder::new().build(io::stdout().lock()).write(&sorted).unwrap();

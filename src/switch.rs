@@ -136,6 +136,13 @@ impl<const ALLOCATOR: u8, const REASON: u8, F> fmt::Debug
     }
 }
 
+/// The only value of a decision without a fallback.
+impl<const ALLOCATOR: u8, const REASON: u8> Default for Switch<Decided<ALLOCATOR, REASON>> {
+    fn default() -> Self {
+        seat(())
+    }
+}
+
 /// Implements `GlobalAlloc` by handing each call on. Every implementation is generic over the
 /// reason, so none is compiled into this crate's own object file: an artifact on the system
 /// allocator has not one reference to jemalloc, optimised or not.

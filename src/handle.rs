@@ -5,7 +5,6 @@ use std::{fmt, io};
 
 use crate::choice::Choice;
 use crate::conf::ENVIRONMENT;
-use crate::self_check::SelfCheckError;
 
 /// An allocator in use, without its type: what a metrics or administration crate in the middle of a
 /// graph takes as `&'static dyn Handle`.
@@ -500,3 +499,46 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// What [`Handle::self_check`] found wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SelfCheckError {
+    /// Memory that this artifact allocates does not come from the allocator that was chosen for it:
+    /// another allocator is registered, or the feature `override-malloc` has put jemalloc behind
+    /// the system allocator's `malloc`.
+    Artifact(Choice),
+    /// Memory that the standard library allocates in its own compiled code comes from another
+    /// allocator, because it is shared (`-C prefer-dynamic`, or a dependency of crate type dylib).
+    /// The program will abort when one side frees the other's memory.
+    Std(Choice),
+    /// A sanitizer's runtime is in the process, and does not see the memory of this allocator.
+    Sanitizer(Choice),
+}
+
+impl fmt::Display for SelfCheckError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SelfCheckError::Artifact(choice) => write!(
+                f,
+                "the chosen allocator is {choice}, but memory allocated here does not come from \
+                 it: another allocator is registered, or override-malloc put jemalloc behind malloc"
+            ),
+            SelfCheckError::Std(choice) => write!(
+                f,
+                "the chosen allocator is {choice}, but memory allocated inside the standard \
+                 library does not come from it: std is shared, through -C prefer-dynamic or a \
+                 dylib dependency, and freeing across will abort; link std statically, choose the \
+                 system allocator, or turn on override-malloc"
+            ),
+            SelfCheckError::Sanitizer(choice) => write!(
+                f,
+                "the chosen allocator is {choice}, but a sanitizer is on, which sees only the \
+                 system allocator's memory: build with --cfg alloc_switch=\"system\" in RUSTFLAGS, \
+                 or put -Zsanitizer there, where this crate sees it"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for SelfCheckError {}

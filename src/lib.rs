@@ -27,10 +27,11 @@ mod switch;
 mod system;
 
 pub use choice::Choice;
-pub use handle::{ControlValue, Error, Handle, Options, ReportForm, Stats, ThreadStats};
+pub use handle::{
+    ControlValue, Error, Handle, Options, ReportForm, SelfCheckError, Stats, ThreadStats,
+};
 pub use in_place::InPlaceAlloc;
 pub use rule::{Allocator, Artifact, Reason};
-pub use self_check::SelfCheckError;
 pub use switch::Switch;
 
 /// What the macros expand to. Not part of the interface.

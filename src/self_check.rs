@@ -1,56 +1,13 @@
 //! Asks the running process whether the choice holds.
 
 use std::alloc::{alloc, dealloc, Layout};
-use std::fmt;
 use std::hint::black_box;
 
 use crate::choice::Choice;
+use crate::handle::SelfCheckError;
 #[cfg(alloc_switch_jemalloc)]
 use crate::jemalloc;
 use crate::system;
-
-/// What [`Handle::self_check`](crate::Handle::self_check) found wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SelfCheckError {
-    /// Memory that this artifact allocates does not come from the allocator that was chosen for it:
-    /// another allocator is registered, or the feature `override-malloc` has put jemalloc behind
-    /// the system allocator's `malloc`.
-    Artifact(Choice),
-    /// Memory that the standard library allocates in its own compiled code comes from another
-    /// allocator, because it is shared (`-C prefer-dynamic`, or a dependency of crate type dylib).
-    /// The program will abort when one side frees the other's memory.
-    Std(Choice),
-    /// A sanitizer's runtime is in the process, and does not see the memory of this allocator.
-    Sanitizer(Choice),
-}
-
-impl fmt::Display for SelfCheckError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            SelfCheckError::Artifact(choice) => write!(
-                f,
-                "the chosen allocator is {choice}, but memory allocated here does not come from \
-                 it: another allocator is registered, or override-malloc put jemalloc behind malloc"
-            ),
-            SelfCheckError::Std(choice) => write!(
-                f,
-                "the chosen allocator is {choice}, but memory allocated inside the standard \
-                 library does not come from it: std is shared, through -C prefer-dynamic or a \
-                 dylib dependency, and freeing across will abort; link std statically, choose the \
-                 system allocator, or turn on override-malloc"
-            ),
-            SelfCheckError::Sanitizer(choice) => write!(
-                f,
-                "the chosen allocator is {choice}, but a sanitizer is on, which sees only the \
-                 system allocator's memory: build with --cfg alloc_switch=\"system\" in RUSTFLAGS, \
-                 or put -Zsanitizer there, where this crate sees it"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for SelfCheckError {}
 
 /// jemalloc counts what each thread allocates, exactly.
 #[cfg(alloc_switch_jemalloc)]

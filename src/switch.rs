@@ -9,12 +9,14 @@ use std::path::Path;
 use std::ptr::NonNull;
 
 use crate::choice::Choice;
-use crate::handle::{ControlValue, Error, Handle, Options, ReportForm, Stats, ThreadStats};
+use crate::handle::{
+    ControlValue, Error, Handle, Options, ReportForm, SelfCheckError, Stats, ThreadStats,
+};
 use crate::in_place::InPlaceAlloc;
 #[cfg(alloc_switch_jemalloc)]
 use crate::jemalloc;
 use crate::rule::{Allocator, Reason};
-use crate::self_check::{self, SelfCheckError};
+use crate::self_check;
 use crate::system;
 
 /// The allocator that was chosen for an artifact.

@@ -47,6 +47,7 @@ fn a_library_on_the_system_allocator_has_no_jemalloc_in_it() {
         let found: Vec<_> = symbols
             .lines()
             .filter(|l| ["rjem", "jemalloc", "mallctl"].iter().any(|n| l.contains(n)))
+            .filter(|l| !l.contains("6Choice11is_jemalloc")) // it answers false
             .collect();
         assert!(found.is_empty(), "{profile}: {found:#?}");
         let strings = std::fs::read(library).unwrap();

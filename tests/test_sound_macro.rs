@@ -1,38 +1,61 @@
 //! Names, editions and lints of the crates that call the macros, and types that do not fit.
+#![cfg(all(target_os = "linux", target_env = "gnu"))]
 
 mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::Value;
-use support::{fixture, jemalloc};
+use support::{fixture, jemalloc, Built};
+
+const EDITIONS: [&str; 4] = ["2015", "2018", "2021", "2024"];
+
+/// Programs of the fixture, `names` in an edition that the manifest does not name: Cargo hands its
+/// calls of the compiler to a script.
+fn programs(edition: &str, arguments: &[&str]) -> Built {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("editions");
+    fs::create_dir_all(&folder).unwrap();
+    let script = folder.join(edition);
+    let text = format!(
+        "#!/bin/sh\nrustc=$1\nshift\ncase \"$*\" in\n*'--crate-name names '*) edition={edition} ;;\n\
+         *) exec \"$rustc\" \"$@\" ;;\nesac\nfor argument do\nshift\ncase $argument in\n\
+         --edition=*) argument=--edition=$edition ;;\nesac\nset -- \"$@\" \"$argument\"\ndone\n\
+         NAMES_EDITION=$edition exec \"$rustc\" \"$@\"\n"
+    );
+    fs::write(&script, text).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let names = ["--bin", "names", "--bin", "in_a_function", "--bin", "names_custom"];
+    let build = fixture("sound").env("RUSTC_WORKSPACE_WRAPPER", script.to_str().unwrap());
+    build.args(names).args(arguments.iter().copied()).build()
+}
 
 /// Whatever the caller calls its own items, macros and modules, in every edition, and with every
 /// warning an error.
 #[test]
 fn a_callers_names_are_its_own() {
-    let built = fixture("sound").build();
     let line = jemalloc("executable artifact");
-    for edition in ["2015", "2018", "2021", "2024"] {
-        let out = built.run(&format!("names_{edition}"), &[]);
-        assert_eq!(out, format!("{line}; 2 7 8\n"), "edition {edition}");
+    for edition in EDITIONS {
+        let built = programs(edition, &[]);
+        let out = built.run("names", &[]);
+        assert_eq!(out, format!("{edition}: {line}; 2 7 8\n"));
+        assert_eq!(built.run("in_a_function", &[]), format!("{line}; Ok(())\n"));
+        assert_eq!(built.run("names_custom", &[]), "true\n");
     }
-    assert_eq!(built.run("in_a_function", &[]), format!("{line}; Ok(())\n"));
-    assert_eq!(built.run("names_custom", &[]), "true\n");
 }
 
 /// The same where there is no jemalloc, whose symbol once took a name on some targets only.
 #[test]
 fn so_they_are_without_jemalloc() {
-    let built = fixture("sound").args(["--no-default-features"]).build();
     let line = "system (feature jemalloc is off)";
-    for edition in ["2015", "2018", "2021", "2024"] {
-        let out = built.run(&format!("names_{edition}"), &[]);
-        assert_eq!(out, format!("{line}; - - -\n"), "edition {edition}");
+    for edition in EDITIONS {
+        let built = programs(edition, &["--no-default-features"]);
+        let out = built.run("names", &[]);
+        assert_eq!(out, format!("{edition}: {line}; - - -\n"));
+        assert_eq!(built.run("in_a_function", &[]), format!("{line}; Ok(())\n"));
+        assert_eq!(built.run("names_custom", &[]), "true\n");
     }
-    assert_eq!(built.run("in_a_function", &[]), format!("{line}; Ok(())\n"));
-    assert_eq!(built.run("names_custom", &[]), "true\n");
 }
 
 /// The first line of each program is the code and the words of the first error. A contradiction is

@@ -1,6 +1,7 @@
 //! Typed access to jemalloc's controls: what safe code may say, and what it cannot reach.
 
-mod handle;
+#[path = "support/process.rs"]
+mod process;
 
 alloc_switch::global_allocator!(static ALLOCATOR, conf = alloc_switch::conf::PROFILING_ARMED);
 
@@ -23,7 +24,7 @@ fn another_allocator_has_no_controls() {
 mod jemalloc {
     use alloc_switch::Error::{self, *};
 
-    use super::handle::in_fork;
+    use super::process::in_fork;
     use super::ALLOCATOR;
 
     #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,7 +1,9 @@
 //! The handle of a program on jemalloc, with profiles armed.
 
-mod handle;
+#[path = "support/handle_use/mod.rs"]
 mod handle_use;
+#[path = "support/process.rs"]
+mod process;
 
 alloc_switch::global_allocator!(
     static ALLOCATOR = jemalloc,

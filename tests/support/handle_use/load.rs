@@ -10,7 +10,7 @@ use std::thread;
 use alloc_switch::{Error, ReportForm, Stats};
 
 use super::{handle, is_child, is_jemalloc, reports};
-use crate::handle::in_fork;
+use crate::process::in_fork;
 
 const THREADS: usize = 64;
 
@@ -213,7 +213,7 @@ fn nothing_hangs_or_grows_and_no_number_is_torn() {
             let _ = handle().stop_profile();
             let _ = handle().reset_profile(None);
             let _ = handle().purge();
-            (crate::handle::resident(), handle().stats().and_then(|stats| stats.allocated))
+            (crate::process::resident(), handle().stats().and_then(|stats| stats.allocated))
         };
         let times = rounds();
         under_load(times, every_call);

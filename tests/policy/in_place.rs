@@ -32,14 +32,17 @@ fn sizes() -> Vec<usize> {
 const ALIGNS: [usize; 8] = [1, 8, 16, 64, 512, 4096, 16384, 1 << 21];
 
 fn fill(ptr: *mut u8, from: usize, to: usize) {
-    for i in (from..to).step_by(61).chain(to.checked_sub(1).filter(|&last| last >= from)) {
+    for i in (from.next_multiple_of(61)..to)
+        .step_by(61)
+        .chain(to.checked_sub(1).filter(|&last| last >= from))
+    {
         // SAFETY: below the size of the block.
         unsafe { ptr.add(i).write(i as u8) };
     }
 }
 
 fn check(ptr: *mut u8, from: usize, to: usize) {
-    for i in (from..to).step_by(61) {
+    for i in (from.next_multiple_of(61)..to).step_by(61) {
         // SAFETY: below the size of the block.
         assert_eq!(unsafe { ptr.add(i).read() }, i as u8);
     }

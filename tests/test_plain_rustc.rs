@@ -84,6 +84,7 @@ fn plain_rustc() {
         let mut lib = rustc(&folder);
         lib.env("OUT_DIR", &folder).args(["--crate-type", "rlib", "--crate-name", "alloc_switch"]);
         lib.args(["--cfg", "feature=\"jemalloc\"", "--extern", "cfg_if=libcfg_if.rlib"]);
+        lib.args(["--extern", "libc=liblibc.rlib"]);
         lib.args(["--extern", "tikv_jemalloc_sys", "--extern", "tikv_jemallocator"]);
         for line in said.lines() {
             if let Some(cfg) = line.strip_prefix("cargo:rustc-cfg=") {

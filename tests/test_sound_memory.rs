@@ -3,7 +3,9 @@
 
 mod support;
 
-use support::{fixture, jemalloc, Fixture};
+use std::process::Command;
+
+use support::{fixture, jemalloc, run, Fixture};
 
 /// The optimiser is what used to go wrong, so this is built in release.
 #[track_caller]
@@ -53,4 +55,22 @@ fn a_self_check_touches_nobody_elses_blocks() {
         let out = built.run("check_headed_system", &[]);
         assert_eq!(out, format!("Ok(())\n{not_jemalloc}\n"));
     }
+}
+
+/// The system allocator is whoever provides `malloc`: the C library's counters say nothing of
+/// another's. Needs valgrind: `apt-get install valgrind`.
+#[test]
+fn a_self_check_knows_a_malloc_that_somebody_has_replaced() {
+    let built = fixture("sound").args(["--bin", "check_headed_system"]).build();
+    let program = built.file("check_headed_system");
+    let preload = support::cc(
+        "preload.c",
+        &built.folder.join("preload.so"),
+        &["-shared".as_ref(), "-fPIC".as_ref()],
+    );
+    let first = |command: &mut Command| run(command).lines().next().unwrap().to_owned();
+    assert_eq!(first(&mut Command::new(program)), "Ok(())");
+    assert_eq!(first(Command::new(program).env("LD_PRELOAD", preload)), "Ok(())", "preloaded");
+    let valgrind = &mut Command::new("valgrind");
+    assert_eq!(first(valgrind.args(["-q", "--error-exitcode=9"]).arg(program)), "Ok(())");
 }

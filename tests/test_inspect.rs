@@ -85,6 +85,14 @@ fn a_program_on_jemalloc_and_the_same_stripped() {
     let stripped = look(&stripped);
     assert_eq!(stripped.jemalloc_symbols, [""; 0]);
     assert_eq!(stripped.to_string(), whole.to_string());
+    // The note with the decision outlives stripping.
+    if cfg!(target_os = "linux") {
+        let decided = support::jemalloc("executable artifact");
+        for report in [&whole, &stripped] {
+            assert_eq!(report.decisions.len(), 1);
+            assert_eq!(report.decisions[0].text, decided);
+        }
+    }
     assert!(
         whole
             .to_string()
@@ -310,7 +318,8 @@ fn universal_files() {
     let path = path.to_str().unwrap();
     let jemalloc =
         format!("{path} (aarch64): Mach-O executable, jemalloc {} prefixed", jemalloc_version());
-    let system = format!("{path} (x86_64): Mach-O executable, system");
+    let unknown = "unknown (none of the known ones, and no malloc)";
+    let system = format!("{path} (x86_64): Mach-O executable, {unknown}");
     assert_eq!(alloc_inspect(&[path]), (Some(0), format!("{jemalloc}\n{system}\n"), String::new()));
     let system = format!("{system}, but jemalloc was expected");
     assert_eq!(
@@ -586,8 +595,14 @@ fn program_path() -> &'static Path {
     })
 }
 
-/// Runs `alloc-inspect`: exit status, standard output, standard error.
+/// Runs `alloc-inspect`: exit status, standard output without what is indented, standard error.
 fn alloc_inspect(args: &[&str]) -> (Option<i32>, String, String) {
+    let (status, out, err) = whole_output(args);
+    let files = out.lines().filter(|line| !line.starts_with(' '));
+    (status, files.map(|line| format!("{line}\n")).collect(), err)
+}
+
+fn whole_output(args: &[&str]) -> (Option<i32>, String, String) {
     let out = Command::new(program_path()).args(args).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (out.status.code(), text(out.stdout), text(out.stderr))

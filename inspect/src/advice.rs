@@ -81,7 +81,11 @@ fn dlopen(report: &Report) -> String {
 
 /// On which kernels jemalloc aborts, where kernels of one architecture differ.
 fn pages(report: &Report, page_size: Option<u64>) -> Option<String> {
-    if report.architecture != "aarch64" || matches!(report.kind, Kind::Object | Kind::Archive) {
+    // Apple's kernels have pages of 16 KiB, and for them it is built there.
+    if report.architecture != "aarch64"
+        || report.format == Format::MachO
+        || matches!(report.kind, Kind::Object | Kind::Archive)
+    {
         return None;
     }
     let Some(size) = page_size else {
@@ -91,8 +95,7 @@ fn pages(report: &Report, page_size: Option<u64>) -> Option<String> {
                 .to_owned(),
         );
     };
-    // Apple's kernels have pages of 16 KiB, and for them it is built there.
-    if report.format == Format::MachO || size >= 64 << 10 {
+    if size >= 64 << 10 {
         return None;
     }
     let larger = if size < 16 << 10 { "16 or 64 KiB" } else { "64 KiB" };

@@ -253,7 +253,13 @@ fn look(task: &Task, arguments: &Arguments, large: &Mutex<()>) -> Option<Outcome
                 outcome.good &= met;
                 outcome.out += &if arguments.json {
                     let expected = arguments.expect.map(|_| met);
-                    json(&JsonReport { path: &path, verdict: verdict(report), expected, report })
+                    json(&JsonReport {
+                        path: &path,
+                        verdict: verdict(report),
+                        expected,
+                        can_be_dlopened: report.can_be_dlopened(),
+                        report,
+                    })
                 } else {
                     // An architecture is said where a file has several.
                     let slice = match reports.len() {
@@ -330,6 +336,7 @@ struct JsonReport<'a> {
     /// Whether it is what `--expect` says.
     #[serde(skip_serializing_if = "Option::is_none")]
     expected: Option<bool>,
+    can_be_dlopened: Option<bool>,
     #[serde(flatten)]
     report: &'a Report,
 }

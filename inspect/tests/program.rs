@@ -158,6 +158,8 @@ fn json() {
     assert_eq!(first["expected"], true);
     assert_eq!(first["format"], "ELF");
     assert_eq!(first["kind"], "executable");
+    assert_eq!(first["can_be_dlopened"], Value::Null);
+    assert_eq!(lines[1]["can_be_dlopened"], true);
     assert_eq!(first["jemalloc"]["version"], "5.3.1");
     assert_eq!(first["jemalloc"]["options"], "narenas:3,dirty_decay_ms:777");
     assert_eq!(first["decisions"][0]["reason"], "executable artifact");

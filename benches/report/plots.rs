@@ -238,7 +238,7 @@ pub fn lines(panels: &[Panel]) -> String {
                 text(area, name, (x(step), bottom + 18), HPos::Center, 12, GREY);
             }
             let ends = panel.lines.iter().map(|(_, values)| y.at(*values.last().unwrap()));
-            let ends = ends.chain([y.at(1.0)]).zip(0..).map(|(height, i)| (height, i));
+            let ends = ends.chain([y.at(1.0)]).zip(0..);
             let heights = spread(ends.collect(), 15);
             for ((name, values), height) in panel.lines.iter().zip(&heights) {
                 let points: Vec<_> =

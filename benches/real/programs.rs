@@ -97,7 +97,7 @@ pub const ALL: &[Program] = &[
         name: "ripgrep",
         what: "searches files",
         source: Source::Registry("ripgrep", "15.2.0", "rg", ""),
-        command: "--no-config --no-ignore --threads {threads} --json fn.\\w+r\\w+\\( {input}",
+        command: "--no-config --no-ignore --threads {threads} --line-number --column fn.\\w+r\\w+\\( {input}",
         input: inputs::rust_tree,
         sizes: [1_000, 4_000, 16_000],
         client: None,

@@ -40,6 +40,7 @@ fn main() {
             endian: &var("CARGO_CFG_TARGET_ENDIAN"),
         },
     };
+    refuse_flag_files(&encoded_flags);
     refuse_unknown_values(&encoded_flags);
 
     let veto = build.veto();
@@ -97,6 +98,15 @@ fn refuse_leaks() {
                 value.to_string_lossy()
             ));
         }
+    }
+}
+
+/// rustc reads flags from a file, and Cargo asks it which cfgs they make. Nothing here would know.
+fn refuse_flag_files(encoded_flags: &str) {
+    if let Some(file) = encoded_flags.split('\x1f').find(|flag| flag.starts_with('@')) {
+        stop(&format!(
+            "RUSTFLAGS has {file}, a file with flags, which only rustc reads: write the flags out"
+        ));
     }
 }
 

@@ -1,6 +1,8 @@
 //! Asks the running process whether the choice holds.
 
-use std::alloc::{alloc, dealloc, Layout};
+#[cfg(not(alloc_switch_malloc))]
+use std::alloc::System;
+use std::alloc::{alloc, dealloc, GlobalAlloc, Layout};
 use std::hint::black_box;
 
 use crate::choice::Choice;
@@ -27,7 +29,7 @@ pub(crate) fn with_jemalloc(choice: Choice) -> Result<(), SelfCheckError> {
     };
 
     let before = allocated();
-    let ours = with_block(64, || counts(before, 64));
+    let ours = with_block(64, &Registered, || counts(before, 64));
     if ours == Some(false) {
         return Err(SelfCheckError::Artifact(choice));
     }
@@ -44,21 +46,27 @@ pub(crate) fn with_jemalloc(choice: Choice) -> Result<(), SelfCheckError> {
 }
 
 /// The C library counts for the whole process, if at all: other threads allocate and free in the
-/// meantime. So the block is large, there are several, and one that was counted is enough.
+/// meantime. So the block is large, there are several, and one that was counted is enough. Where
+/// somebody has replaced `malloc` (a sanitizer, valgrind, `LD_PRELOAD`) the C library does not count
+/// what `System` allocates either, and there is nobody to ask.
 #[cfg(not(alloc_switch_malloc))]
 #[inline]
 pub(crate) fn with_system(choice: Choice) -> Result<(), SelfCheckError> {
     const BYTES: [usize; 4] = [64 << 20, 1 << 20, 64 << 10, 4 << 10];
-    let mut answers = BYTES.into_iter().flat_map(|bytes| [bytes; 4]).filter_map(|bytes| {
+    let is_counted = |bytes: usize, allocator: &dyn GlobalAlloc| {
         let before = system::allocated()?;
-        let after = with_block(bytes, system::allocated)??;
+        let after = with_block(bytes, allocator, system::allocated)??;
         Some(after.wrapping_sub(before) as isize >= bytes as isize)
-    });
-    match answers.next() {
-        None | Some(true) => Ok(()),
-        Some(false) if answers.any(|counted| counted) => Ok(()),
-        Some(false) => Err(SelfCheckError::Artifact(choice)),
+    };
+    let mut result = Ok(());
+    for bytes in BYTES.into_iter().flat_map(|bytes| [bytes; 4]) {
+        match (is_counted(bytes, &System), is_counted(bytes, &Registered)) {
+            (Some(true), Some(true)) => return Ok(()),
+            (Some(true), Some(false)) => result = Err(SelfCheckError::Artifact(choice)),
+            _ => {}
+        }
     }
+    result
 }
 
 #[inline]
@@ -69,18 +77,35 @@ pub(crate) fn with_fallback(choice: Choice) -> Result<(), SelfCheckError> {
     }
 }
 
-/// What `ask` answers while there is a block of this size from the global allocator; `None` if it
-/// gives none.
+/// Whatever allocator is registered.
+struct Registered;
+
+// SAFETY: both functions are the registered allocator's.
+unsafe impl GlobalAlloc for Registered {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        unsafe { alloc(layout) }
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { dealloc(ptr, layout) }
+    }
+}
+
+/// What `ask` answers while there is a block of this size; `None` if the allocator gives none.
 #[inline]
-fn with_block<T>(bytes: usize, ask: impl FnOnce() -> T) -> Option<T> {
+fn with_block<T>(bytes: usize, allocator: &dyn GlobalAlloc, ask: impl FnOnce() -> T) -> Option<T> {
     let layout = Layout::array::<u8>(bytes).expect("less than a usize can hold");
     // SAFETY: the layout has a size.
-    let block = black_box(unsafe { alloc(layout) });
+    let block = black_box(unsafe { allocator.alloc(layout) });
     if block.is_null() {
         return None;
     }
     let answer = ask();
     // SAFETY: allocated above with this layout.
-    unsafe { dealloc(block, layout) };
+    unsafe { allocator.dealloc(block, layout) };
     Some(answer)
 }

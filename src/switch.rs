@@ -99,7 +99,8 @@ impl<const ALLOCATOR: u8, const REASON: u8, F> Seated for Seat<ALLOCATOR, REASON
     };
 }
 
-/// Vouches that there is a constant expression for a fallback without size.
+/// Vouches that there is a constant expression for a fallback without size. Safe code that names
+/// `__private` and writes this number has broken in on purpose.
 const WITNESS: u64 = 0x616c_6c6f_632d_7377;
 
 /// Takes the value of a fallback for `switch!`.

@@ -59,18 +59,59 @@ pub(crate) fn purge() -> Result<(), Error> {
     platform::purge()
 }
 
-/// Whether the runtime of a sanitizer is in the process. Each exports its initialisation.
+/// Whether the runtime of a sanitizer is in the process.
 #[inline]
 pub(crate) fn has_sanitizer() -> bool {
-    #[cfg(all(unix, not(miri)))]
-    {
-        [c"__asan_init", c"__hwasan_init", c"__lsan_init", c"__msan_init", c"__tsan_init"]
+    cfg_if::cfg_if! {
+        if #[cfg(all(
+            target_os = "linux",
+            any(target_arch = "x86_64", target_arch = "aarch64"),
+            not(any(miri, kani))
+        ))] {
+            /// Where the linker has put a function, or null. rustc links the runtimes statically and
+            /// exports nothing, so that only a weak reference finds them.
+            macro_rules! address_of {
+                ($function:literal) => {{
+                    let address: *const u8;
+                    // SAFETY: this reads the symbol's entry in the global offset table.
+                    unsafe {
+                        #[cfg(target_arch = "x86_64")]
+                        std::arch::asm!(
+                            concat!(".weak ", $function),
+                            concat!("mov {0}, qword ptr [rip + ", $function, "@GOTPCREL]"),
+                            out(reg) address,
+                            options(pure, nomem, nostack, preserves_flags),
+                        );
+                        #[cfg(target_arch = "aarch64")]
+                        std::arch::asm!(
+                            concat!(".weak ", $function),
+                            concat!("adrp {0}, :got:", $function),
+                            concat!("ldr {0}, [{0}, :got_lo12:", $function, "]"),
+                            out(reg) address,
+                            options(pure, nomem, nostack, preserves_flags),
+                        );
+                    }
+                    address
+                }};
+            }
+            [
+                address_of!("__asan_init"),
+                address_of!("__hwasan_init"),
+                address_of!("__lsan_init"),
+                address_of!("__msan_init"),
+                address_of!("__tsan_init"),
+            ]
             .into_iter()
-            // SAFETY: the name is a C string, and the answer is only compared.
-            .any(|name| !unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) }.is_null())
+            .any(|address| !address.is_null())
+        } else if #[cfg(all(unix, not(any(miri, kani))))] {
+            [c"__asan_init", c"__hwasan_init", c"__lsan_init", c"__msan_init", c"__tsan_init"]
+                .into_iter()
+                // SAFETY: the name is a C string, and the answer is only compared.
+                .any(|name| !unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) }.is_null())
+        } else {
+            false
+        }
     }
-    #[cfg(not(all(unix, not(miri))))]
-    false
 }
 
 cfg_if::cfg_if! {

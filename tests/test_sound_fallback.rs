@@ -179,7 +179,8 @@ fn text(program: Fixture, name: &str) -> (Vec<u8>, String) {
     (section.data().unwrap().to_vec(), run(&mut Command::new(file)))
 }
 
-/// The machine code is that of the block which one would write by hand, where the seat is taken too.
+/// The machine code is that of the block which one would write by hand, and where the seat is taken
+/// too.
 #[test]
 fn neither_a_seat_nor_executable_costs_anything() {
     let by_hand = text(fixture("seats-cost"), "by-hand");

@@ -19,7 +19,8 @@ fn programs(edition: &str, arguments: &[&str]) -> Built {
     fs::create_dir_all(&folder).unwrap();
     let script = folder.join(edition);
     let text = format!(
-        "#!/bin/sh\nrustc=$1\nshift\ncase \"$*\" in\n*'--crate-name names '*) edition={edition} ;;\n\
+        "#!/bin/sh\nrustc=$1\nshift\ncase \"$*\" in\n\
+         *'--crate-name names '*) edition={edition} ;;\n\
          *) exec \"$rustc\" \"$@\" ;;\nesac\nfor argument do\nshift\ncase $argument in\n\
          --edition=*) argument=--edition=$edition ;;\nesac\nset -- \"$@\" \"$argument\"\ndone\n\
          NAMES_EDITION=$edition exec \"$rustc\" \"$@\"\n"
@@ -88,7 +89,7 @@ fn what_does_not_fit_is_refused() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// A crate that Cargo compiles as a library, and whose author has not said if it is one, is told so.
+/// A crate that Cargo compiles as a library is told so, if its author has not said what it is.
 #[test]
 fn a_crate_that_may_be_linked_into_executables_is_warned() {
     let out = fixture("seat").features("says-nothing").command("check").output();

@@ -60,15 +60,20 @@ def tarball(name, folder):
 
 def cell(report):
     """Such as `jemalloc 5.3.1 prefixed`."""
+    jemalloc = report["jemalloc"]
     words = []
     for found in report["allocators"]:
+        if found["allocator"] not in report["verdict"]:
+            continue  # the C library's own, beside one that was chosen
         probably = "probably " if found["sureness"] == "likely" else ""
         version = f" {found['version']}" if found["version"] else ""
         words.append(probably + found["allocator"] + version)
-    text = " and ".join(words) or report["verdict"][0]
-    jemalloc = report["jemalloc"]
+        if jemalloc and found["allocator"] == "jemalloc":
+            words[-1] += " prefixed" if jemalloc["prefixed"] else " unprefixed"
+    # What comes with a C library inside: musl's, in a static program.
+    inside = [found["allocator"] for found in report["allocators"]]
+    text = " and ".join(words) or " ".join(report["verdict"] + [f"({name})" for name in inside])
     if jemalloc:
-        text += " prefixed" if jemalloc["prefixed"] else " unprefixed"
         if jemalloc["page_size"]:
             text += f", pages of up to {jemalloc['page_size'] >> 10} KiB"
         if jemalloc["built_in_options"] not in (None, "", "background_thread:false"):
@@ -102,9 +107,11 @@ def main():
                     rows.setdefault(key, {})[platform] = cell(report)
     print("# What published binaries carry\n")
     print("The programs and libraries inside Python wheels and npm packages of well-known projects, as")
-    print(f"PyPI and npm had them on {datetime.date.today()}, and the allocator that `alloc-inspect` finds in each.")
-    print("`system` says that none of the known allocators is inside and that `malloc` is imported; from")
-    print("where a Python extension gets the memory of Python's own objects is Python's affair.\n")
+    print(f"PyPI and npm had them on {datetime.date.today()}, and the allocator that `alloc-inspect`")
+    print("finds in each.")
+    print("`system` says that none of the known allocators is inside and that `malloc` is imported, or,")
+    print("with a name, that the C library's own is inside; `unknown`, that it imports `malloc` but not what")
+    print("Rust's system allocator imports with it: orjson takes its memory from Python.\n")
     print("The command that makes this page, from the root of the repository:\n")
     print("```text\ncargo build --release --package alloc-inspect")
     print("inspect/published.py target/release/alloc-inspect > docs/inspected.md\n```\n")

@@ -525,6 +525,18 @@ fn read_elf<E: FileHeader<Endian = Endianness>>(
         gathered.options.push((text(name), content.and_then(options_text)));
     }
 
+    // Rust's compiler signs, too, where even the messages of its library were left out.
+    for section in sections.iter().filter(|s| s.sh_type(endian) == elf::SHT_PROGBITS) {
+        let name = sections.section_name(endian, section).unwrap_or_default();
+        budget.pay(name.len())?;
+        if name == b".comment" {
+            let comment = section.data(endian, bytes).map_err(damaged)?;
+            budget.pay(comment.len())?;
+            let signed = memchr::memmem::find(comment, b"rustc version").is_some();
+            gathered.evidence.rust |= signed;
+        }
+    }
+
     read_decisions::<E>(&sections, endian, bytes, gathered, budget)?;
 
     // What is loaded: the segments, which even a file without section headers has. ELF objects have
@@ -851,11 +863,7 @@ fn read_coff<C: CoffHeader>(
     for (_, symbol) in symbols.iter() {
         let name = symbol.name(symbols.strings()).map_err(|_| Error::NotBinary)?;
         budget.pay(18 + name.len())?;
-        gathered.symbol(
-            name,
-            underscored,
-            symbol.section_number() != pe::IMAGE_SYM_UNDEFINED.into(),
-        );
+        gathered.symbol(name, underscored, symbol.section_number() != pe::IMAGE_SYM_UNDEFINED);
     }
     let mut loaded = Ranges::default();
     for section in file.coff_section_table().iter() {

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{mpsc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,6 @@ use alloc_inspect::{inspect_path, printable, Allocator, Error, Report};
 use clap::builder::PossibleValue;
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use serde::Serialize;
 use walkdir::WalkDir;
 
@@ -47,10 +46,10 @@ Exit status:
   2  the arguments are wrong
   3  the results could not be written: whoever read them has gone, or the disk is full
 
-\"system\" means that none of the known allocators is inside and that malloc is imported, or is the C
-library's own; what is neither is \"unknown\". Only the file itself is read: what the libraries that it
-needs bring with them is theirs, and LD_PRELOAD may change everything. What a packer such as UPX has
-compressed is not seen.";
+\"system\" means that none of the known allocators is inside and that malloc is imported, or is the C \
+library's own; what is neither is \"unknown\". Only the file itself is read: what the libraries that \
+it needs bring with them is theirs, and LD_PRELOAD may change everything. What a packer such as UPX \
+has compressed is not seen.";
 
 /// What `--expect` takes.
 #[derive(Clone, Copy, PartialEq)]
@@ -159,10 +158,12 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
     let result = std::thread::scope(|scope| {
         let (gone, tasks, large) = (&gone, &tasks, &large);
         scope.spawn(move || {
-            (0..tasks.len()).into_par_iter().for_each_with(sender, |sender, at| {
-                if !gone.load(Ordering::Relaxed) {
-                    let outcome = look(&tasks[at], arguments, large);
-                    let _ = sender.send((at, outcome));
+            let (started, sender) = (AtomicUsize::new(0), sender);
+            rayon::broadcast(|_| {
+                while !gone.load(Ordering::Relaxed) {
+                    let at = started.fetch_add(1, Ordering::Relaxed);
+                    let Some(task) = tasks.get(at) else { break };
+                    let _ = sender.send((at, look(task, arguments, large)));
                 }
             });
         });
@@ -170,6 +171,7 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
         let mut waiting = BTreeMap::new();
         let mut next = 0;
         for (at, outcome) in receiver {
+            progress.step();
             waiting.insert(at, outcome);
             while let Some(outcome) = waiting.remove(&next) {
                 if let Some(outcome) = outcome {
@@ -182,7 +184,6 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
                     }
                 }
                 next += 1;
-                progress.step();
             }
         }
         Ok(())
@@ -388,7 +389,7 @@ impl Progress {
 
     fn start(&self, length: usize) {
         self.bar.set_length(length as u64);
-        let style = ProgressStyle::with_template("{bar:40} {pos} of {len} files, {eta} to go");
+        let style = ProgressStyle::with_template("{bar:40} {pos} of {len} files");
         self.bar.set_style(style.expect("the template is right"));
     }
 

@@ -59,7 +59,8 @@ mod unix {
 
     /// Allocates and asks in a child that was forked while another thread was allocating.
     pub fn in_child() -> Result<(), c_int> {
-        let busy = std::thread::spawn(|| (0..20_000).map(|n| vec![1u8; n % 3000].len()).sum::<usize>());
+        let busy =
+            std::thread::spawn(|| (0..20_000).map(|n| vec![1u8; n % 3000].len()).sum::<usize>());
         let mut status = 0;
         // SAFETY: jemalloc and libc both make their allocator usable in a forked child, which is what is asked here.
         unsafe {

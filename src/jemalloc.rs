@@ -374,10 +374,23 @@ pub(crate) fn read_control<T: ControlValue>(name: &str) -> Result<T, Error> {
         || name.strip_prefix("opt.").is_some_and(|name| {
             KEYS.iter().any(|key| key.name == name && matches!(key.c_type(), CType::Text))
         });
-    // jemalloc looks up more arenas than it has.
+    // jemalloc looks up more arenas than it has, and before 5.3.1 one more size class.
     let mut parts = name.split('.');
     let arena = parts.next() == Some("arena");
     if arena && !is_control("arena.*", &format!("arena.{}", parts.next().unwrap_or_default())) {
+        return Err(Error::UnknownControl);
+    }
+    let has_class = |(table, index): (&str, &str)| {
+        let classes = match table {
+            "bin" | "bins" => c"arenas.nbins",
+            "lextent" | "lextents" => c"arenas.nlextents",
+            _ => return true,
+        };
+        // SAFETY: both controls are `unsigned`.
+        let classes = unsafe { read::<u32>(classes) };
+        matches!((index.parse::<u32>(), classes), (Ok(index), Ok(classes)) if index < classes)
+    };
+    if !name.split('.').zip(name.split('.').skip(1)).all(has_class) {
         return Err(Error::UnknownControl);
     }
     // jemalloc copies an arena's name to where the value read points, and the experimental controls

@@ -328,24 +328,9 @@ macro_rules! __chosen {
                     $crate::__choice!($who $(fallback: $type = $value)?).reason()
                         as ::core::primitive::u8
                 },
-                $crate::__type_or_unit!($($type)?),
+                ($($type)?),
             >,
-        > = $crate::__private::seat($crate::__type_or_unit!($($value)?));
-    };
-}
-
-/// Both a type and its value.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __type_or_unit {
-    () => {
-        ()
-    };
-    ($type:ty) => {
-        $type
-    };
-    ($value:expr) => {
-        $value
+        > = $crate::__private::seat(($($crate::__private::custom::<$type>($value))?));
     };
 }
 

@@ -46,7 +46,10 @@ impl<const ALLOCATOR: u8, const REASON: u8, F> Switch<Decided<ALLOCATOR, REASON,
     const CHOICE: Choice = {
         let reason = Reason::ALL[REASON as usize];
         let choice = match ALLOCATOR {
-            FALLBACK => Choice::fallback::<F>(reason),
+            FALLBACK => {
+                assert!(matches!(reason, Reason::UnlistedTarget), "no reason for a fallback");
+                Choice::fallback::<F>(reason)
+            }
             _ => Choice::new(reason),
         };
         assert!(choice.allocator() as u8 == ALLOCATOR, "the allocator is not the reason's");
@@ -110,7 +113,7 @@ const WITNESS: u64 = 0x616c_6c6f_632d_7377;
 /// `fallback` is the value of a constant expression, and the answer stands beside no other `F` in a
 /// [`Seat`].
 #[doc(hidden)]
-pub const unsafe fn witness<F>(fallback: F) -> u64 {
+pub const unsafe fn witness<F: GlobalAlloc + Sync>(fallback: F) -> u64 {
     if size_of::<F>() != 0 {
         panic!(
             "alloc-switch: a fallback in `switch!` must have no size, such as \

@@ -75,6 +75,6 @@ fn it_holds_what_is_held_while_it_runs() {
 
     let dump = |path: &str| ALLOCATOR.dump_profile(Path::new(path));
     assert_eq!(dump("a\0b"), Err(Error::Path));
-    assert_eq!(dump(&"x".repeat(4096)), Err(Error::Path));
+    assert!(matches!(dump(&"x".repeat(4096)), Err(Error::Io(_))), "longer than the system allows");
     assert_eq!(dump("/nowhere/at/all"), Err(Error::Io(std::io::ErrorKind::NotFound)));
 }

@@ -263,8 +263,8 @@ fn heap(allocator: Allocator) -> Result<Vec<u8>, Failure> {
     Ok(heap)
 }
 
-/// The profile with the addresses of what is loaded. Functions are looked up in this process, so
-/// that who reads it needs no copy of the program.
+/// The profile with the addresses of what is loaded. Functions are then looked up in this process,
+/// so that who reads it needs no copy of the program.
 fn stacks(allocator: Allocator) -> Result<StackProfile, Failure> {
     let heap = heap(allocator)?;
     let stacks = pprof_util::parse_jeheap(&*heap, mappings::MAPPINGS.as_deref())

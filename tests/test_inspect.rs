@@ -376,7 +376,7 @@ fn expectations_and_exit_status() {
     ] {
         let (status, out, err) = alloc_inspect(wrong);
         assert_eq!((status, out.as_str()), (Some(2), ""), "{wrong:?}");
-        assert!(err.starts_with("inspect: ") && err.lines().count() == 1, "{wrong:?}: {err}");
+        assert!(err.starts_with("error: "), "{wrong:?}: {err}");
     }
 }
 

@@ -371,7 +371,7 @@ fn expectations_and_exit_status() {
         &[][..],
         &["--expect", "system"],
         &["--expect"],
-        &["--expect", "glibc", app],
+        &["--expect", "ptmalloc", app],
         &["--quiet", app],
     ] {
         let (status, out, err) = alloc_inspect(wrong);

@@ -117,6 +117,10 @@ fn links_that_go_round() {
     let (status, out, err) = run(&[text(folder.path())]);
     let files = out.lines().filter(|line| !line.starts_with(' ')).count();
     assert_eq!((status, files, err.as_str()), (0, 2, ""));
+    // a link to a folder is followed where it is named
+    let round = folder.path().join("deep/round");
+    let (status, again, _) = run(&[text(&round)]);
+    assert_eq!((status, again.lines().count()), (0, out.lines().count()));
     let itself = folder.path().join("itself");
     let (status, out, err) = run(&[text(&itself)]);
     assert_eq!((status, out.as_str(), err.lines().count()), (1, "", 1), "{err}");
@@ -233,6 +237,29 @@ fn a_full_disk() {
     let err = String::from_utf8(out.stderr).unwrap();
     assert_eq!(out.status.code(), Some(3));
     assert!(err.starts_with("alloc-inspect: not everything was printed: No space left"), "{err}");
+}
+
+/// The members of a thin archive are names, and whoever wrote them may have meant anything.
+#[test]
+fn a_thin_archive_of_what_is_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("member.o");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let names = "member.o/\n/dev/zero/\n\n"; // of even length
+    let header =
+        |name: &str, size: usize| format!("{name:16}{:12}{:6}{:6}{:8}{size:<10}`\n", 0, 0, 0, 644);
+    for (member, sentence) in [
+        ("/0", format!("{}/member.o cannot be read: a pipe, not a file", text(folder.path()))),
+        ("/10", "/dev/zero cannot be read: a device, not a file".to_owned()),
+    ] {
+        let archive = folder.path().join("thin.a");
+        let bytes = format!("!<thin>\n{}{names}{}", header("//", names.len()), header(member, 99));
+        fs::write(&archive, bytes).unwrap();
+        let (status, out, err) = run(&[text(&archive)]);
+        assert_eq!((status, out.as_str()), (1, ""));
+        let start = format!("{}: a thin archive whose member ", text(&archive));
+        assert_eq!(err, format!("{start}{sentence}\n"));
+    }
 }
 
 /// A pipe without a writer would be waited for, a device read for ever.

@@ -28,6 +28,7 @@ mod run;
 mod sources;
 mod wheels;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -66,11 +67,11 @@ struct Options {
 }
 
 fn main() {
-    let Some(options) = options() else {
+    let Some(mut options) = options() else {
         println!("nothing is measured here but under `cargo bench --bench real`");
         return;
     };
-    let sessions: Vec<page::Session> = if options.from.is_empty() {
+    if options.from.is_empty() {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("real");
         sources::unpack(&directory);
         let builds: Vec<_> =
@@ -78,18 +79,13 @@ fn main() {
         if options.build {
             return;
         }
-        let session = measure(&options, &directory, &builds);
-        let file = directory.join(format!("target/runs-{}.tsv", std::process::id()));
-        fs::write(&file, session.save()).unwrap();
-        eprintln!("kept in {}", file.display());
+        options.from.push(measure(&options, &directory, &builds));
         if options.write {
             sources::keep_lock(&directory);
         }
-        vec![session]
-    } else {
-        let texts = options.from.iter().map(|file| fs::read_to_string(file).expect("it is there"));
-        texts.map(|text| page::Session::load(&text)).collect()
-    };
+    }
+    let texts = options.from.iter().map(|file| fs::read_to_string(file).expect("it is there"));
+    let sessions: Vec<_> = texts.map(|text| page::Session::load(&text)).collect();
     let last = sessions.last().expect("there is one");
     let parts = [
         ("docs/figures.md", "summary", last.summary()),
@@ -161,11 +157,12 @@ fn usage(arg: &str) -> ! {
     std::process::exit(2)
 }
 
+/// Runs everything that was asked for, and gives the file with the figures.
 fn measure(
     options: &Options,
     directory: &Path,
     builds: &[[PathBuf; sources::BUILDS.len()]],
-) -> page::Session {
+) -> PathBuf {
     let mut allocators: Vec<Allocator> = Vec::new();
     let tries = options.tries.iter().map(|(name, conf)| {
         (name.as_str(), "alloc-switch", Some(conf.as_str()), "with options that are tried")
@@ -176,17 +173,6 @@ fn measure(
         allocators.push(Allocator { name: name.into(), what, program: build.into(), conf });
     }
     let work = Work { options, directory, allocators: &allocators };
-    let mut runs = Vec::new();
-    for (program, builds) in options.programs.iter().zip(builds) {
-        if !program.is_server() {
-            runs.extend(work.program(program, builds));
-        } else if options.asks_for("servers") {
-            runs.extend(work.server(program, builds));
-        }
-    }
-    if options.asks_for("wheels") {
-        runs.extend(wheels::run(directory, &allocators, options.rounds));
-    }
     let machine = format!(
         "Measured at commit {} with `cargo bench --bench real` (--rounds {}) on {}; {}, {}.\n",
         report::commit(),
@@ -195,7 +181,22 @@ fn measure(
         report::version(&directory.join("Cargo.lock"), "tikv-jemalloc-sys"),
         report::version(&directory.join("Cargo.lock"), "mimalloc"),
     );
-    page::Session::new(machine, allocators, runs)
+    let path = directory.join(format!("target/runs-{}.tsv", std::process::id()));
+    eprintln!("the figures are kept in {}", path.display());
+    let mut file = fs::File::create(&path).unwrap();
+    let mut keep = |text: String| file.write_all(text.as_bytes()).unwrap();
+    keep(page::head(machine.trim_end(), &allocators));
+    for (program, builds) in options.programs.iter().zip(builds) {
+        if !program.is_server() {
+            keep(page::lines(&work.program(program, builds)));
+        } else if options.asks_for("servers") {
+            keep(page::lines(&work.server(program, builds)));
+        }
+    }
+    if options.asks_for("wheels") {
+        keep(page::lines(&wheels::run(directory, &allocators, options.rounds)));
+    }
+    path
 }
 
 impl Options {

@@ -38,7 +38,7 @@ const SERVED: [(&str, &str, &str, usize); 6] = [
 ];
 
 impl Session {
-    pub fn new(machine: String, allocators: Vec<Allocator>, runs: Vec<Run>) -> Self {
+    fn new(machine: String, allocators: Vec<Allocator>, runs: Vec<Run>) -> Self {
         let mut workloads: Vec<String> = Vec::new();
         for run in &runs {
             if !workloads.contains(&run.workload) {
@@ -48,20 +48,7 @@ impl Session {
         Session { machine, figures: Figures { allocators, workloads, runs } }
     }
 
-    /// Tab-separated: where, the allocators, then a line for each run.
-    pub fn save(&self) -> String {
-        let mut text = format!("{}\n", self.machine.trim_end());
-        for allocator in &self.figures.allocators {
-            let conf = allocator.conf.as_deref().unwrap_or_default();
-            writeln!(text, "{}\t{}\t{conf}", allocator.name, allocator.what).unwrap();
-        }
-        for run in &self.figures.runs {
-            let values: Vec<_> = run.values.iter().map(|(k, v)| format!("{k}={v}")).collect();
-            writeln!(text, "\t{}\t{}\t{}", run.workload, run.allocator, values.join(" ")).unwrap();
-        }
-        text
-    }
-
+    /// From what [`head`] and [`lines`] wrote.
     pub fn load(text: &str) -> Self {
         let mut lines = text.lines();
         let machine = format!("{}\n", lines.next().expect("a first line"));
@@ -307,6 +294,23 @@ impl Session {
         }
         plots
     }
+}
+
+/// The first lines of a file of runs, tab-separated: where it was measured, and the allocators.
+pub fn head(machine: &str, allocators: &[Allocator]) -> String {
+    let line = |a: &Allocator| {
+        format!("{}\t{}\t{}\n", a.name, a.what, a.conf.as_deref().unwrap_or_default())
+    };
+    format!("{machine}\n") + &allocators.iter().map(line).collect::<String>()
+}
+
+/// A line for each run; it begins with a tab.
+pub fn lines(runs: &[Run]) -> String {
+    let line = |run: &Run| {
+        let values: Vec<_> = run.values.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        format!("\t{}\t{}\t{}\n", run.workload, run.allocator, values.join(" "))
+    };
+    runs.iter().map(line).collect()
 }
 
 /// Metric, the title of its panel, and how it reads in a heading.

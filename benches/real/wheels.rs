@@ -49,7 +49,8 @@ const WORK: &[(&str, &str, &str, &[i32])] = &[
     (
         "uv pip compile",
         "{packages}/bin/uv",
-        "pip compile --quiet --offline --no-cache --no-index --find-links {index} {index}/all.in",
+        "pip compile --quiet --offline --no-cache --no-index --python {python} \
+         --find-links {index} {index}/all.in",
         &[0],
     ),
 ];

@@ -58,6 +58,9 @@ fn main() {
     if let Some(warning) = &page_size {
         println!("cargo:warning={warning}");
     }
+    if rustc_minor().is_some_and(|minor| minor >= 82) {
+        println!("cargo:rustc-cfg=alloc_switch_note");
+    }
     // A file, not environment variables: those reach the programs that Cargo runs, and a build that
     // one of them starts. Cargo keeps a build script's warnings to itself for crates from a
     // registry; rustc's reach whoever calls the macro.
@@ -79,6 +82,14 @@ fn var(name: &str) -> String {
 
 fn has_cfg(encoded_flags: &str, name: &str, value: Option<&str>) -> bool {
     rule::flags(encoded_flags).any(|flag| flag == ("--cfg", name.to_owned(), value))
+}
+
+/// The 85 of rustc 1.85. The note in the file takes `const` operands of `global_asm!`, which came
+/// with 1.82.
+fn rustc_minor() -> Option<u32> {
+    let rustc = env::var_os("RUSTC").unwrap_or("rustc".into());
+    let version = process::Command::new(rustc).arg("--version").output().ok()?.stdout;
+    String::from_utf8(version).ok()?.split('.').nth(1)?.parse().ok()
 }
 
 fn stop(sentence: &str) -> ! {

@@ -71,6 +71,9 @@ pub const PROFILING: &str = if cfg!(feature = "profiling") {
 /// average, as with [`PROFILING`]. This is for production: a server can be profiled while it
 /// misbehaves, without a restart. A profile shows only what was allocated while it was active.
 ///
+/// It is cheap, not free: four programs of `benches/programs` ran 0.2 %, 0.3 %, 2.6 % and 4.0 %
+/// more instructions with it than with `prof:false`.
+///
 /// Without the feature `profiling` the constant sets one of jemalloc's defaults, as [`PROFILING`]
 /// does.
 pub const PROFILING_ARMED: &str = if cfg!(feature = "profiling") {

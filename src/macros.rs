@@ -484,6 +484,7 @@ macro_rules! __stay_loaded {
 /// A note in the file, so that its choice can be read without running it. It is no part of what is
 /// loaded, so neither the code nor its place changes. A library on the system allocator has none.
 #[cfg(all(
+    alloc_switch_note, // by rustc's version
     target_os = "linux",
     any(
         target_arch = "x86",
@@ -529,6 +530,7 @@ macro_rules! __note {
 }
 
 #[cfg(not(all(
+    alloc_switch_note,
     target_os = "linux",
     any(
         target_arch = "x86",

@@ -380,36 +380,46 @@ macro_rules! __switch {
             "alloc-switch: `system` never falls back: remove either it or the `fallback`"
         )
     };
-    (
-        [$($who:ident)?]
-        $($(#[cfg($($predicate:tt)*)])? fallback: $type:ty = $value:expr $(,)?)?
-    ) => {
+    ([$($who:ident)?]) => {
         <$crate::__private::Seat<
             {
                 let () = $crate::__private::PAGE_SIZE; // deprecated, if there is something to say
                 $crate::__private::refuse($crate::__caller!($($who)?));
+                $crate::choice!($($who)?).allocator() as ::core::primitive::u8
+            },
+            { $crate::choice!($($who)?).reason() as ::core::primitive::u8 },
+            (),
+            0,
+        > as $crate::__private::Seated>::Switch
+    };
+    (
+        [$($who:ident)?]
+        $(#[cfg($($predicate:tt)*)])? fallback: $type:ty = $value:expr $(,)?
+    ) => {
+        <$crate::__private::Seat<
+            {
+                let () = $crate::__private::PAGE_SIZE;
+                $crate::__private::refuse($crate::__caller!($($who)?));
                 $crate::__choice!(
-                    [$($who)?] $($(#[cfg($($predicate)*)])? fallback: $type = $value)?
+                    [$($who)?] $(#[cfg($($predicate)*)])? fallback: $type = $value
                 ).allocator() as ::core::primitive::u8
             },
             {
                 $crate::__choice!(
-                    [$($who)?] $($(#[cfg($($predicate)*)])? fallback: $type = $value)?
+                    [$($who)?] $(#[cfg($($predicate)*)])? fallback: $type = $value
                 ).reason() as ::core::primitive::u8
             },
-            fn($($(#[cfg($($predicate)*)])? $type)?),
+            fn($(#[cfg($($predicate)*)])? $type),
             {
                 #[allow(unused_variables)]
                 let witness = 0;
-                $(
-                    $(#[cfg($($predicate)*)])?
-                    let witness = {
-                        let fallback: $type = $value; // no part of what is `unsafe` below
-                        // SAFETY: the value is that of a constant expression, since this is one,
-                        // and its type stands in the parameter before this.
-                        unsafe { $crate::__private::witness(fallback) }
-                    };
-                )?
+                $(#[cfg($($predicate)*)])?
+                let witness = {
+                    let fallback: $type = $value; // no part of what is `unsafe` below
+                    // SAFETY: the value is that of a constant expression, since this is one, and
+                    // its type stands in the parameter before this.
+                    unsafe { $crate::__private::witness(fallback) }
+                };
                 witness
             },
         > as $crate::__private::Seated>::Switch

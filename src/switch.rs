@@ -84,6 +84,13 @@ pub trait Seated {
     const Switch: Self::Switch;
 }
 
+impl<const ALLOCATOR: u8, const REASON: u8> Seated for Seat<ALLOCATOR, REASON, (), 0> {
+    type Switch = Switch<Decided<ALLOCATOR, REASON>>;
+    #[allow(non_upper_case_globals)]
+    const Switch: Self::Switch = seat(());
+}
+
+/// The `cfg` in front of the fallback does not hold.
 impl<const ALLOCATOR: u8, const REASON: u8> Seated for Seat<ALLOCATOR, REASON, fn(), 0> {
     type Switch = Switch<Decided<ALLOCATOR, REASON>>;
     #[allow(non_upper_case_globals)]

@@ -1,7 +1,8 @@
 //! Heap profiles of a process that is in no state for them: no folder that can be written to, no
 //! room, a writer that fails, several at once.
 
-mod handle;
+#[path = "support/process.rs"]
+mod process;
 
 alloc_switch::global_allocator!(static ALLOCATOR, conf = alloc_switch::conf::PROFILING_ARMED);
 
@@ -35,7 +36,7 @@ mod jemalloc {
 
     use alloc_switch::Error;
 
-    use super::handle::{in_fork, MIB};
+    use super::process::{in_fork, MIB};
     use super::ALLOCATOR;
 
     /// Sampling is the process's, and so are these tests.

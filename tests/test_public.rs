@@ -131,8 +131,15 @@ fn functions() {
     // SAFETY: the control does nothing that can be noticed.
     let _: Result<(), Error> = unsafe { switch.call_any_control("thread.idle") };
     fn value<T: ControlValue>() {}
-    (value::<bool>(), value::<u32>(), value::<u64>(), value::<i64>());
-    (value::<usize>(), value::<isize>(), value::<String>());
+    let _: [fn(); 7] = [
+        value::<bool>,
+        value::<u32>,
+        value::<u64>,
+        value::<i64>,
+        value::<usize>,
+        value::<isize>,
+        value::<String>,
+    ];
 }
 
 /// What is provided is the answer of an allocator that can do nothing.

@@ -24,18 +24,13 @@ fn unlisted_rustc() -> &'static Path {
     SCRIPT.get_or_init(|| {
         let rustc = env::var("RUSTC").unwrap_or("rustc".into());
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("unlisted");
-        fs::create_dir_all(&folder).unwrap();
         let script = folder.join("rustc");
         let text = format!(
             "#!/bin/sh\ncase \"$*\" in\n*--print=cfg*) '{rustc}' \"$@\" | \
              sed 's/^target_vendor=\"unknown\"/target_vendor=\"openwrt\"/' ;;\n\
              *) exec '{rustc}' \"$@\" ;;\nesac\n"
         );
-        // Cargo asks a compiler that is newer than its answers everything again.
-        if fs::read_to_string(&script).ok().as_deref() != Some(&text) {
-            fs::write(&script, text).unwrap();
-            fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-        }
+        support::script(&script, &text);
         script
     })
 }

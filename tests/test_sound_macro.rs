@@ -4,7 +4,6 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::Value;
@@ -16,7 +15,6 @@ const EDITIONS: [&str; 4] = ["2015", "2018", "2021", "2024"];
 /// calls of the compiler to a script.
 fn programs(edition: &str, arguments: &[&str]) -> Built {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("editions");
-    fs::create_dir_all(&folder).unwrap();
     let script = folder.join(edition);
     let text = format!(
         "#!/bin/sh\nrustc=$1\nshift\ncase \"$*\" in\n\
@@ -25,8 +23,7 @@ fn programs(edition: &str, arguments: &[&str]) -> Built {
          --edition=*) argument=--edition=$edition ;;\nesac\nset -- \"$@\" \"$argument\"\ndone\n\
          NAMES_EDITION=$edition exec \"$rustc\" \"$@\"\n"
     );
-    fs::write(&script, text).unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    support::script(&script, &text);
     let names = ["--bin", "names", "--bin", "in_a_function", "--bin", "names_custom"];
     let build = fixture("sound").env("RUSTC_WORKSPACE_WRAPPER", script.to_str().unwrap());
     build.args(names).args(arguments.iter().copied()).build()

@@ -172,8 +172,7 @@ fn c_tools_started(arguments: &[&str], rustflags: &str) -> (bool, String) {
         ["cc", "gcc", "clang", "c++", "g++", "clang++", "ar", "ranlib", "make", "gmake", "cmake"]
     {
         let shim = shims.join(tool);
-        fs::write(&shim, &recorder).unwrap();
-        fs::set_permissions(&shim, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        support::script(&shim, &recorder);
     }
     for (variable, tool) in
         [("CC", "cc"), ("CXX", "c++"), ("AR", "ar"), ("RANLIB", "ranlib"), ("MAKE", "make")]

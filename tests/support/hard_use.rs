@@ -76,12 +76,8 @@ impl Block {
     fn check(&self, size: usize, filled: usize) {
         for place in places(filled).filter(|&place| place < size) {
             // SAFETY: within the block.
-            assert_eq!(
-                unsafe { self.ptr.add(place).read() },
-                self.byte(place),
-                "byte {place} of {:?}",
-                self.layout
-            );
+            let byte = unsafe { self.ptr.add(place).read() };
+            assert_eq!(byte, self.byte(place), "byte {place} of {:?}", self.layout);
         }
     }
 }

@@ -294,6 +294,24 @@ pub fn shared_std() -> PathBuf {
     run(Command::new(rustc).args(["--print", "target-libdir"])).trim_end().into()
 }
 
+/// Writes a script that can be run at once. A child process writes it: a program that another thread
+/// starts meanwhile would inherit an open file, and a file that is open for writing cannot be run.
+pub fn script(path: &Path, text: &str) {
+    use std::io::Write;
+
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _one_at_a_time = ONE_AT_A_TIME.lock().unwrap_or_else(|e| e.into_inner());
+    // Cargo asks a compiler that is newer than its answers everything again.
+    if fs::read_to_string(path).is_ok_and(|old| old == text) {
+        return;
+    }
+    let mut install = Command::new("install");
+    install.args(["-D", "--mode=755", "/dev/stdin"]).arg(path).stdin(std::process::Stdio::piped());
+    let mut install = install.spawn().unwrap_or_else(|e| panic!("install: {e}: coreutils have it"));
+    install.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    assert!(install.wait().unwrap().success(), "{}", path.display());
+}
+
 /// Compiles a C program with the platform's compiler.
 pub fn cc(source: &str, out: &Path, args: &[&OsStr]) -> PathBuf {
     let source = Path::new(ROOT).join("tests/hosts").join(source);

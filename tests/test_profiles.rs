@@ -28,7 +28,7 @@ fn it_takes_a_feature() {
         Error::Unsupported
     };
     for answer in
-        [ALLOCATOR.start_profile(), ALLOCATOR.stop_profile(), ALLOCATOR.dump_profile(&file("no"))]
+        [ALLOCATOR.start_profile(), ALLOCATOR.stop_profile(), ALLOCATOR.dump_profile(file("no"))]
     {
         assert_eq!(answer, Err(error));
     }

@@ -89,11 +89,16 @@ impl Axis {
         self.from + (part * f64::from(self.to - self.from)).round() as i32
     }
 
-    /// Round numbers: tenths or so where the axis is short, else 1, 2 and 5 of each decade.
+    /// Round numbers: tenths or so where the axis is short, else some of each decade.
     fn ticks(&self) -> Vec<f64> {
         let within = |v: &f64| (self.low..=self.high).contains(v);
-        if self.high / self.low > 4.0 {
-            let decade = |e: i32| [1.0, 2.0, 5.0].map(|digit: f64| digit * 10f64.powi(e));
+        let digits: &[f64] = match self.high / self.low {
+            span if span > 15.0 => &[1.0, 2.0, 5.0],
+            span if span > 3.0 => &[1.0, 1.5, 2.0, 3.0, 5.0, 7.0],
+            _ => &[],
+        };
+        if !digits.is_empty() {
+            let decade = |e: i32| digits.iter().map(move |digit| digit * 10f64.powi(e));
             return (-3..4).flat_map(decade).filter(within).collect();
         }
         let steps = [0.05, 0.1, 0.2, 0.25, 0.5];
@@ -135,16 +140,10 @@ pub fn dots(panels: &[&str], series: &[&str], rows: &[Row]) -> String {
             let from = left + panel as i32 * (width + gap);
             let values = rows.iter().filter_map(|row| row.panels.get(panel)).flatten();
             let axis = Axis::new(values.copied(), from, from + width);
-            let one = axis.at(1.0);
-            text(
-                area,
-                &format!("← less {metric} than glibc"),
-                (one - 8, 56),
-                HPos::Right,
-                13,
-                BLACK,
-            );
-            text(area, "more →", (one + 8, 56), HPos::Left, 13, BLACK);
+            let words = axis.at(1.0).clamp(from + 170, from + width - 50); // within the panel
+            let less = format!("← less {metric} than glibc");
+            text(area, &less, (words - 8, 56), HPos::Right, 13, BLACK);
+            text(area, "more →", (words + 8, 56), HPos::Left, 13, BLACK);
             for tick in axis.ticks() {
                 let colour = if number(tick) == "1" { BLACK } else { GRID };
                 line(area, (axis.at(tick), top - 14), (axis.at(tick), bottom), colour);

@@ -72,7 +72,7 @@ pub const ALL: &[Program] = &[
         source: Source::Registry("tokei", "15.0.0", "tokei", "cli"),
         command: "RAYON_NUM_THREADS={threads} --no-ignore {input}",
         input: inputs::rust_tree,
-        sizes: [1_000, 4_000, 16_000],
+        sizes: [2_000, 8_000, 32_000],
         client: None,
     },
     Program {
@@ -90,7 +90,7 @@ pub const ALL: &[Program] = &[
         source: Source::Registry("fd-find", "10.5.0", "fd", ""),
         command: "--unrestricted --threads {threads} 1[0-9]*[.]rs {input}",
         input: inputs::empty_tree,
-        sizes: [4_000, 16_000, 64_000],
+        sizes: [16_000, 64_000, 256_000],
         client: None,
     },
     Program {
@@ -99,7 +99,7 @@ pub const ALL: &[Program] = &[
         source: Source::Registry("ripgrep", "15.2.0", "rg", ""),
         command: "--no-config --no-ignore --threads {threads} --line-number --column fn.\\w+r\\w+\\( {input}",
         input: inputs::rust_tree,
-        sizes: [1_000, 4_000, 16_000],
+        sizes: [2_000, 8_000, 32_000],
         client: None,
     },
     Program {
@@ -108,7 +108,7 @@ pub const ALL: &[Program] = &[
         source: Source::Registry("grass", "0.13.4", "grass", "commandline"),
         command: "{input}",
         input: inputs::scss,
-        sizes: [300, 1_200, 4_800],
+        sizes: [600, 2_400, 9_600],
         client: None,
     },
     Program {
@@ -135,7 +135,7 @@ pub const ALL: &[Program] = &[
         source: Source::Driver("sqlparser"),
         command: "{input}",
         input: inputs::sql,
-        sizes: [5_000, 20_000, 80_000],
+        sizes: [600, 2_500, 10_000],
         client: None,
     },
     Program {
@@ -144,7 +144,7 @@ pub const ALL: &[Program] = &[
         source: Source::Driver("oxc"),
         command: "{input}",
         input: inputs::javascript_tree,
-        sizes: [500, 2_000, 8_000],
+        sizes: [1_000, 4_000, 16_000],
         client: None,
     },
     Program {

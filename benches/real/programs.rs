@@ -181,7 +181,7 @@ pub const ALL: &[Program] = &[
         command: "--port {port}",
         input: inputs::nothing,
         sizes: [1, 1, 1],
-        client: Some(Client::RedisBenchmark("-t set,get -n 100000 -c 50 -P 4 -r 50000 -d 300")),
+        client: Some(Client::RedisBenchmark("-t set,get -n 400000 -c 50 -r 50000 -d 300")),
     },
     Program {
         name: "axum",

@@ -209,8 +209,9 @@ pub trait Handle: Sync {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] on other allocators; [`Error::UnknownControl`]; [`Error::WrongType`];
-    /// [`Error::Jemalloc`] with what jemalloc says.
+    /// [`Error::Unsupported`] on other allocators; [`Error::MissingFeature`] for `stats.*` without the
+    /// feature `stats`; [`Error::UnknownControl`]; [`Error::WrongType`]; [`Error::UnsafeControl`] for
+    /// the few that take a pointer or a struct; [`Error::Jemalloc`] with what jemalloc says.
     fn read_control<T: ControlValue>(&self, name: &str) -> Result<T, Error>
     where
         Self: Sized,

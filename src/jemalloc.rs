@@ -393,6 +393,11 @@ pub(crate) fn read_control<T: ControlValue>(name: &str) -> Result<T, Error> {
     if !name.split('.').zip(name.split('.').skip(1)).all(has_class) {
         return Err(Error::UnknownControl);
     }
+    // Some of these jemalloc reads through a null pointer where it does not count.
+    // SAFETY: the control is a `bool`.
+    if name.starts_with("stats.") && !unsafe { read(c"config.stats") }.unwrap_or(false) {
+        return Err(Error::MissingFeature("stats"));
+    }
     // jemalloc copies an arena's name to where the value read points, and the experimental controls
     // take structs.
     if (arena && name.ends_with(".name")) || name.starts_with("experimental.") {

@@ -150,6 +150,7 @@ impl Row {
             .ok_or(format!("{artifact}: not a choice and its reason: {choice}"))?;
 
         let wanted = match HERE.reason() {
+            Reason::Executable if artifact == "proc-macro" => Choice::new(Reason::ProcMacro),
             Reason::Executable if is_library => Choice::new(Reason::Library),
             _ => HERE,
         };

@@ -1,5 +1,7 @@
 //! The library, for C: cdylib, staticlib and dylib. Its unit tests are a program.
 
+#![allow(deprecated)] // a library that says nothing is warned; here that is the point
+
 use std::ffi::{c_char, CString};
 
 alloc_switch::global_allocator!(static ALLOCATOR);

@@ -339,7 +339,6 @@ const WRITABLE: &[(&str, CType)] = &[
     ("arena.*.dirty_decay_ms", CType::SignedSize),
     ("arena.*.muzzy_decay_ms", CType::SignedSize),
     ("arena.*.oversize_threshold", CType::Size),
-    ("arena.*.retain_grow_limit", CType::Size),
 ];
 
 /// The controls that safe code may call.
@@ -398,9 +397,12 @@ pub(crate) fn read_control<T: ControlValue>(name: &str) -> Result<T, Error> {
     if name.starts_with("stats.") && !unsafe { read(c"config.stats") }.unwrap_or(false) {
         return Err(Error::MissingFeature("stats"));
     }
-    // jemalloc copies an arena's name to where the value read points, and the experimental controls
-    // take structs.
-    if (arena && name.ends_with(".name")) || name.starts_with("experimental.") {
+    // jemalloc copies an arena's name to where the value read points, looks a pointer up, and the
+    // experimental controls take structs.
+    if (arena && name.ends_with(".name"))
+        || name == "arenas.lookup"
+        || name.starts_with("experimental.")
+    {
         return Err(Error::UnsafeControl);
     }
     if matches!(T::TYPE, CType::Text) && !is_text {

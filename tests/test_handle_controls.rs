@@ -178,6 +178,7 @@ mod jemalloc {
         "arena.+0.reset",
         "arena.00.destroy",
         "arenas.create",
+        "arena.0.retain_grow_limit",
         "arenas.lookup",
         "prof.dump",
         "prof.prefix",
@@ -354,8 +355,7 @@ mod jemalloc {
             "arenas.dirty_decay_ms",
             "arenas.muzzy_decay_ms",
         ];
-        const OF_AN_ARENA: &[&str] =
-            &["dirty_decay_ms", "muzzy_decay_ms", "oversize_threshold", "retain_grow_limit"];
+        const OF_AN_ARENA: &[&str] = &["dirty_decay_ms", "muzzy_decay_ms", "oversize_threshold"];
         const CALLABLE: &[&str] = &[
             "thread.tcache.flush",
             "thread.idle",

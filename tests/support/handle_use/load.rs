@@ -82,13 +82,16 @@ fn plausible(stats: &Stats) {
 
 /// Whether the allocator can, with the feature if it takes one.
 fn profiles() -> bool {
-    is_jemalloc() && cfg!(feature = "profiling")
+    handle().choice().is_jemalloc() && cfg!(feature = "profiling")
 }
 
 fn cannot(error: Error) -> bool {
     matches!(
         error,
-        Error::Unsupported | Error::UnsupportedTarget | Error::MissingFeature("profiling")
+        Error::Unsupported
+            | Error::UnsupportedTarget
+            | Error::MissingFeature("profiling")
+            | Error::MissingOption("prof:true")
     )
 }
 

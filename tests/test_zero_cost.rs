@@ -96,13 +96,8 @@ fn the_handle_is_not_on_the_allocation_path() {
     let said = run(&mut Command::new(program));
     assert!(said.starts_with("jemalloc"), "{said}");
 
-    for function in [
-        "allocation_path",
-        "__rust_alloc",
-        "__rust_alloc_zeroed",
-        "__rust_dealloc",
-        "__rust_realloc",
-    ] {
+    // Not the work that calls them: what is inlined there depends on what else the program has.
+    for function in ["__rust_alloc", "__rust_alloc_zeroed", "__rust_dealloc", "__rust_realloc"] {
         let is_function = |name: &str| name.starts_with(".text.") && name.ends_with(function);
         let (expected, actual) =
             (section(&by_hand, is_function), section(&with_handle, is_function));

@@ -105,7 +105,8 @@ fn refuse_leaks() {
         if let Some(value) = env::var_os(name) {
             stop(&format!(
                 "{name}={} is in the environment that Cargo was started in, where it makes every \
-                 library look like an executable: start Cargo without it, as in `env -u {name} cargo build`",
+                 library look like an executable: start Cargo without it, as in `env -u {name} \
+                 cargo build`",
                 value.to_string_lossy()
             ));
         }

@@ -52,8 +52,10 @@
 /// targets only:
 ///
 /// ```ignore
-/// alloc_switch::global_allocator!(#[cfg(windows)] fallback: mimalloc::MiMalloc =
-/// mimalloc::MiMalloc);
+/// alloc_switch::global_allocator!(
+///     #[cfg(windows)]
+///     fallback: mimalloc::MiMalloc = mimalloc::MiMalloc
+/// );
 /// ```
 ///
 /// # An allocator of your own
@@ -70,8 +72,10 @@
 /// // SAFETY: a null pointer is a refusal; the rest is the system allocator's.
 /// unsafe impl GlobalAlloc for NoMoreThan {
 ///     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-///         if layout.size() > self.0 { std::ptr::null_mut() } else { unsafe { System.alloc(layout)
-///         } }
+///         if layout.size() > self.0 {
+///             return std::ptr::null_mut();
+///         }
+///         unsafe { System.alloc(layout) }
 ///     }
 ///     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
 ///         unsafe { System.dealloc(ptr, layout) }
@@ -192,7 +196,7 @@ macro_rules! choice {
 ///
 /// #[global_allocator]
 /// static ALLOCATOR: Counted<alloc_switch::switch!(system)> =
-/// Counted(alloc_switch::switch!(system));
+///     Counted(alloc_switch::switch!(system));
 /// ```
 #[macro_export]
 macro_rules! switch {

@@ -1,4 +1,5 @@
-//! jemalloc's background threads: they do their work, they go when told to, and `fork` leaves them behind.
+//! jemalloc's background threads: they do their work, they go when told to, and `fork` leaves them
+//! behind.
 
 #![cfg(target_os = "linux")]
 

@@ -1,4 +1,5 @@
-//! An allocator of one's own, without a name: nothing enters the caller's namespace, and no jemalloc is linked.
+//! An allocator of one's own, without a name: nothing enters the caller's namespace, and no
+//! jemalloc is linked.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

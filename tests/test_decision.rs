@@ -1,5 +1,5 @@
-//! The rule, over every combination of facts, against its five steps as a reader would write them down; and
-//! what the build script has to parse.
+//! The rule, over every combination of facts, against its five steps as a reader would write them
+//! down; and what the build script has to parse.
 
 use alloc_switch::rule::{self, decide, falls_back, Argument, Build, Caller, Target, Variables};
 use alloc_switch::{Allocator, Artifact, Choice, Reason};
@@ -69,8 +69,8 @@ fn all_builds() -> impl Iterator<Item = Build<'static>> {
     })
 }
 
-/// The five steps: an allocator and the reason for it. `None` for the allocator is a fallback's, if the
-/// macro names one, and else the system's.
+/// The five steps: an allocator and the reason for it. `None` for the allocator is a fallback's, if
+/// the macro names one, and else the system's.
 fn five_steps(
     argument: Argument,
     artifact: Artifact,
@@ -144,8 +144,8 @@ fn every_combination_of_facts_is_decided_in_five_steps() {
     }
 }
 
-/// `--cfg alloc_switch="jemalloc"` lifts the target's veto and speaks for artifacts of unknown type, and for no
-/// other.
+/// `--cfg alloc_switch="jemalloc"` lifts the target's veto and speaks for artifacts of unknown
+/// type, and for no other.
 #[test]
 fn the_cfg_turns_no_library_to_jemalloc() {
     for artifact in [Artifact::Library, Artifact::ProcMacro] {
@@ -199,8 +199,8 @@ fn cargo_tells_what_the_artifact_is() {
     }
 }
 
-/// The author's `executable` stands for the variables of an executable, whatever is set. Only a procedural macro
-/// stays what it is, and no other word changes what the artifact is.
+/// The author's `executable` stands for the variables of an executable, whatever is set. Only a
+/// procedural macro stays what it is, and no other word changes what the artifact is.
 #[test]
 fn executable_says_what_the_artifact_is() {
     for variables in all_variables() {

@@ -1,6 +1,6 @@
-//! The package `inspect` against what this crate makes of programs, libraries and archives: built by
-//! Cargo, stripped, linked by `cc`; Mach-O and PE are put together here around the read-only data of
-//! a real program. The tests that need no jemalloc are its own.
+//! The package `inspect` against what this crate makes of programs, libraries and archives: built
+//! by Cargo, stripped, linked by `cc`; Mach-O and PE are put together here around the read-only
+//! data of a real program. The tests that need no jemalloc are its own.
 
 mod support;
 

@@ -1,4 +1,5 @@
-//! The numbers follow what the program does, and memory that was freed goes back to the kernel when asked.
+//! The numbers follow what the program does, and memory that was freed goes back to the kernel when
+//! asked.
 
 #[path = "support/process.rs"]
 mod process;

@@ -1,5 +1,5 @@
-//! What the system allocator knows, and gives back when asked, in a program that has it although jemalloc could
-//! be had.
+//! What the system allocator knows, and gives back when asked, in a program that has it although
+//! jemalloc could be had.
 
 #[path = "support/process.rs"]
 mod process;

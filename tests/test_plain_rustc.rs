@@ -1,5 +1,5 @@
-//! Bazel, Buck2, Meson and Nix call rustc themselves: this compiles the crate, its build script and a program as they do,
-//! without one of the variables that tell Cargo's artifacts apart.
+//! Bazel, Buck2, Meson and Nix call rustc themselves: this compiles the crate, its build script and
+//! a program as they do, without one of the variables that tell Cargo's artifacts apart.
 
 mod support;
 
@@ -113,7 +113,8 @@ fn plain_rustc() {
     assert_eq!(line, format!("{}; Ok(())\n", jemalloc("global_allocator!(jemalloc)")));
     let line = program(&["--cfg", "alloc_switch=\"jemalloc\""], &[]);
     assert_eq!(line, format!("{}; Ok(())\n", jemalloc("--cfg alloc_switch=\"jemalloc\"")));
-    // The program is told what the build script has found: Cargo shows a registry crate's warnings to nobody.
+    // The program is told what the build script has found: Cargo shows a registry crate's warnings
+    // to nobody.
     let mut forced =
         build_script(&folder, "powerpc64le-unknown-linux-gnu powerpc64 unknown linux gnu little");
     run(forced
@@ -134,7 +135,8 @@ fn plain_rustc() {
     assert_eq!(line, "system (--cfg alloc_switch=\"system\"); Ok(())\n");
 }
 
-/// Whoever forces jemalloc where pages may be larger is told so: by the build script, and by rustc in the program.
+/// Whoever forces jemalloc where pages may be larger is told so: by the build script, and by rustc
+/// in the program.
 #[test]
 fn page_size() {
     let folder = folder("page-size");

@@ -21,7 +21,8 @@ fn unit_tests_integration_tests_and_benches() {
         .command("test")
         .args(["--features", "witness", "--all-targets", "--no-run"])
         .build();
-    // `fixture_app` is the library's unit tests, `fixture-app` is not built: its tests are a second `fixture_app`
+    // `fixture_app` is the library's unit tests, `fixture-app` is not built: its tests are a second
+    // `fixture_app`
     let programs: Vec<_> = built.files.iter().filter(|f| f.extension().is_none()).collect();
     let mut seen = 0;
     for program in programs {

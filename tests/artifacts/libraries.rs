@@ -1,4 +1,5 @@
-//! A library is a guest: it gets the allocator of the process that loads it, and nothing of jemalloc comes along.
+//! A library is a guest: it gets the allocator of the process that loads it, and nothing of
+//! jemalloc comes along.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -12,7 +13,8 @@ fn report(file: &Path) -> Report {
     inspect::inspect(&fs::read(file).unwrap()).unwrap()
 }
 
-/// No jemalloc by any evidence, nothing that `dlopen` trips over, and of exports just what the author wrote.
+/// No jemalloc by any evidence, nothing that `dlopen` trips over, and of exports just what the
+/// author wrote.
 fn assert_clean(file: &Path, exports: &[&str]) {
     let report = report(file);
     assert_eq!(report.kind, Kind::SharedLibrary);
@@ -26,7 +28,8 @@ fn assert_clean(file: &Path, exports: &[&str]) {
 
 const PLUGIN: [&str; 3] = ["plugin_free", "plugin_report", "plugin_work"];
 
-/// Loads a plug-in in a C program and in CPython, neither linked to it, and returns what each printed.
+/// Loads a plug-in in a C program and in CPython, neither linked to it, and returns what each
+/// printed.
 fn in_hosts(built: &Built, library: &str, give_back: &str) -> [String; 2] {
     let library = built.file(library);
     let host = support::cc("host.c", &built.folder.join("host"), &[OsStr::new("-ldl")]);
@@ -134,7 +137,8 @@ fn a_staticlib_leaves_no_jemalloc_in_the_c_program() {
     }
 }
 
-/// rustc loads a procedural macro with `dlopen`, and a macro on jemalloc would stop the build there.
+/// rustc loads a procedural macro with `dlopen`, and a macro on jemalloc would stop the build
+/// there.
 #[test]
 fn a_proc_macro_gets_the_system_allocator_and_its_user_jemalloc() {
     let archive = fixture("app").build().jemalloc();
@@ -149,7 +153,8 @@ fn a_proc_macro_gets_the_system_allocator_and_its_user_jemalloc() {
     }
 }
 
-/// The program's own `std` is then the shared one, which no build script can see; the self-check can.
+/// The program's own `std` is then the shared one, which no build script can see; the self-check
+/// can.
 #[test]
 fn the_user_of_a_dylib_is_told_the_truth() {
     let run_user = |features: &[&str]| {

@@ -1,5 +1,5 @@
-//! Real artifacts: each test builds fixtures with real Cargo and looks at what comes out. They are one
-//! program because they need no allocator of their own.
+//! Real artifacts: each test builds fixtures with real Cargo and looks at what comes out. They are
+//! one program because they need no allocator of their own.
 
 #[path = "../support/mod.rs"]
 mod support;

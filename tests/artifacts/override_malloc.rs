@@ -25,7 +25,8 @@ fn a_shared_std_and_the_program_meet_in_one_malloc() {
     assert!(out.starts_with(expected) && out.ends_with("done\n"), "{out}");
 }
 
-/// `System` is `malloc`, and `malloc` is jemalloc's: the choice does not hold, and the self-check says so.
+/// `System` is `malloc`, and `malloc` is jemalloc's: the choice does not hold, and the self-check
+/// says so.
 #[test]
 fn the_self_check_sees_jemalloc_behind_the_system_allocator() {
     let out = fixture("app")

@@ -49,8 +49,8 @@ fn the_author_decides_between_the_parentheses() {
     );
 }
 
-/// `--cfg alloc_switch="jemalloc"` is for targets off the list and for artifacts of unknown type. Here it
-/// finds neither, and the policy decides.
+/// `--cfg alloc_switch="jemalloc"` is for targets off the list and for artifacts of unknown type.
+/// Here it finds neither, and the policy decides.
 #[test]
 fn the_cfg_for_jemalloc_does_not_vote() {
     let archive = fixture("app").build().jemalloc();

@@ -1,5 +1,5 @@
-//! `-C prefer-dynamic`: std is a shared library that frees the program's memory with libc's `free`, so the program may
-//! not have jemalloc.
+//! `-C prefer-dynamic`: std is a shared library that frees the program's memory with libc's `free`,
+//! so the program may not have jemalloc.
 
 use std::process::Command;
 

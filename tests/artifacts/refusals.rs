@@ -1,4 +1,5 @@
-//! What cannot work is refused while it compiles, once, in one sentence, at the line of the macro call.
+//! What cannot work is refused while it compiles, once, in one sentence, at the line of the macro
+//! call.
 
 use std::fs;
 use std::path::Path;
@@ -54,8 +55,8 @@ fn a_procedural_macro() {
     assert_refused(&path, fixture("refused-macro").prebuilt_jemalloc(&archive));
 }
 
-/// With the feature that the sentence names, the same libraries compile. The way out of `library_conf` is the
-/// plug-in of `libraries.rs`.
+/// With the feature that the sentence names, the same libraries compile. The way out of
+/// `library_conf` is the plug-in of `libraries.rs`.
 #[test]
 fn the_way_out_that_is_named_is_one() {
     let library = fixture("refused").command("check").features("jemalloc-in-libraries");
@@ -63,7 +64,8 @@ fn the_way_out_that_is_named_is_one() {
     library.args(examples.iter().flat_map(|example| ["--example", example])).build();
 }
 
-/// Cargo's variables describe the rlib of a crate that may be linked into programs. Nobody knows but its author.
+/// Cargo's variables describe the rlib of a crate that may be linked into programs. Nobody knows
+/// but its author.
 #[test]
 fn a_library_that_does_not_say_what_it_is_for_is_warned() {
     let note = "this crate is a library, and gets the system allocator: write `executable`";

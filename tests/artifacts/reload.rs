@@ -1,5 +1,5 @@
-//! A library that is loaded, used and unloaded a thousand times leaves nothing behind. One with jemalloc inside stays where
-//! it is, because jemalloc could not be taken out again.
+//! A library that is loaded, used and unloaded a thousand times leaves nothing behind. One with
+//! jemalloc inside stays where it is, because jemalloc could not be taken out again.
 
 use std::process::Command;
 
@@ -7,8 +7,8 @@ use crate::support::{self, cc, fixture, Built};
 
 const ROUNDS: usize = 1000;
 
-/// Runs the host, and returns by how many KiB it grew in the last nine tenths, in physical memory and in address space,
-/// and how often the library was gone after `dlclose`.
+/// Runs the host, and returns by how many KiB it grew in the last nine tenths, in physical memory
+/// and in address space, and how often the library was gone after `dlclose`.
 fn reload(built: &Built, how: &str) -> (usize, usize, usize) {
     let host =
         cc("reload.c", &built.folder.join("reload"), &["-ldl".as_ref(), "-lpthread".as_ref()]);

@@ -35,7 +35,8 @@ fn without_it_nothing_is_caught() {
     assert!(out.contains("unseen"), "{out}");
 }
 
-/// A sanitizer that the triple turns on is in no cfg of stable rustc. The build script, run as Cargo runs it, sees it.
+/// A sanitizer that the triple turns on is in no cfg of stable rustc. The build script, run as
+/// Cargo runs it, sees it.
 #[test]
 fn the_build_script_sees_the_sanitizer_of_a_triple() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("build-script");

@@ -1,4 +1,5 @@
-//! `usable_size` and `reallocate_inplace`, on both allocators. Sizes that depend on the page are in pages.
+//! `usable_size` and `reallocate_inplace`, on both allocators. Sizes that depend on the page are in
+//! pages.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
@@ -17,8 +18,8 @@ fn page() -> usize {
     }
 }
 
-/// Sizes around the edges of jemalloc's classes, the largest small one of which is three and a half pages,
-/// and of glibc's `mmap` threshold.
+/// Sizes around the edges of jemalloc's classes, the largest small one of which is three and a half
+/// pages, and of glibc's `mmap` threshold.
 fn sizes() -> Vec<usize> {
     let page = page();
     let mut sizes =
@@ -48,8 +49,8 @@ fn check(ptr: *mut u8, from: usize, to: usize) {
     }
 }
 
-/// Every size into every other at every alignment, and what the contract says of it. Returns how many
-/// resizes to another size succeeded.
+/// Every size into every other at every alignment, and what the contract says of it. Returns how
+/// many resizes to another size succeeded.
 fn every_resize<A: InPlaceAlloc>(allocator: &A, fits: impl Fn(*mut u8, usize, usize)) -> usize {
     let (sizes, mut done) = (sizes(), 0);
     for align in ALIGNS {
@@ -132,13 +133,14 @@ fn glibc_has_room_at_the_end_of_a_block() {
     }
 }
 
-/// The compiler knows how large a block was when it was allocated. Optimised, it once read back what had
-/// been there before a write through the pointer after the resize.
+/// The compiler knows how large a block was when it was allocated. Optimised, it once read back
+/// what had been there before a write through the pointer after the resize.
 #[test]
 fn what_is_written_beyond_the_first_size_is_read_back() {
     fn grown<A: InPlaceAlloc>(allocator: &A) {
         let layout = Layout::array::<u8>(25).unwrap();
-        // SAFETY: the layout has a size, and after a resize only the pointer that it returned is used.
+        // SAFETY: the layout has a size, and after a resize only the pointer that it returned is
+        // used.
         unsafe {
             let ptr = allocator.alloc(layout);
             let usable = allocator.usable_size(ptr, layout);
@@ -192,7 +194,8 @@ fn jemalloc_gives_pages_back_and_takes_them_again() {
         fill(ptr, 0, large.size());
         let ptr = allocator.reallocate_inplace(ptr, large, small.size()).unwrap().as_ptr();
         assert_eq!(allocator.usable_size(ptr, small), small.size());
-        // The pages behind it are now another's: the next large block may take them, and then there is no way back.
+        // The pages behind it are now another's: the next large block may take them, and then there
+        // is no way back.
         let ptr = allocator.reallocate_inplace(ptr, small, large.size()).unwrap().as_ptr();
         check(ptr, 0, small.size());
         fill(ptr, 0, large.size());

@@ -1,4 +1,5 @@
-//! A program that was built for heap profiles and not started for them, which a doctest of `Error` cannot show.
+//! A program that was built for heap profiles and not started for them, which a doctest of `Error`
+//! cannot show.
 
 #[cfg(all(alloc_switch_jemalloc, feature = "profiling"))]
 use std::path::Path;

@@ -45,7 +45,8 @@ impl Random {
     }
 }
 
-/// The places of a block that are written and read back: all of a small one, of a large one both ends and some between.
+/// The places of a block that are written and read back: all of a small one, of a large one both
+/// ends and some between.
 fn places(size: usize) -> impl Iterator<Item = usize> {
     let dense = size.min(4096);
     let step = if size <= 64 << 10 { 61 } else { 65_521 };
@@ -325,7 +326,8 @@ fn destructors_of_a_thread_allocate() {
         static SECOND: Last = Last(RefCell::new(vec!["lazily".into()]));
     }
 
-    // C's own come after Rust's and after the allocator's, which was there first. One that sets its key is called again.
+    // C's own come after Rust's and after the allocator's, which was there first. One that sets its
+    // key is called again.
     static KEY: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
         static CALLS: Cell<usize> = const { Cell::new(0) };

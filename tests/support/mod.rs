@@ -1,5 +1,5 @@
-//! Builds fixture packages with real Cargo, into the target directory of `cargo test`, so that jemalloc is compiled once
-//! for each of its configurations; and runs what comes out.
+//! Builds fixture packages with real Cargo, into the target directory of `cargo test`, so that
+//! jemalloc is compiled once for each of its configurations; and runs what comes out.
 
 #![allow(dead_code)] // each test program uses its part
 
@@ -14,7 +14,8 @@ use serde_json::Value;
 
 pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// Cargo overwrites `target/debug/NAME` when NAME is built another way, so building and taking the file away is one step.
+/// Cargo overwrites `target/debug/NAME` when NAME is built another way, so building and taking the
+/// file away is one step.
 static BUILDING: Mutex<()> = Mutex::new(());
 
 /// A call of Cargo on a fixture.
@@ -68,15 +69,17 @@ impl Fixture {
         self
     }
 
-    /// Links a jemalloc that is already built, because other rustc flags alone do not make it another one. The cfg keeps
-    /// it apart from the one that Cargo builds, which would otherwise be compiled anew each time the two alternate.
+    /// Links a jemalloc that is already built, because other rustc flags alone do not make it
+    /// another one. The cfg keeps it apart from the one that Cargo builds, which would otherwise be
+    /// compiled anew each time the two alternate.
     pub fn prebuilt_jemalloc(mut self, archive: &Path) -> Self {
         self.rustflags.push_str(" --cfg prebuilt_jemalloc");
         self.env("JEMALLOC_OVERRIDE", archive.to_str().unwrap())
     }
 
     fn cargo(&self) -> Command {
-        // A toolchain is rustup's to find; otherwise the Cargo that runs the tests is the one to use.
+        // A toolchain is rustup's to find; otherwise the Cargo that runs the tests is the one to
+        // use.
         let mut cargo = match self.toolchain {
             Some(toolchain) => {
                 let mut cargo = Command::new("cargo");
@@ -215,7 +218,8 @@ pub struct Built {
 }
 
 impl Built {
-    /// The one file with this name, as `fixture-app` or `libfixture_plugin.so`, whatever hash Cargo put behind it.
+    /// The one file with this name, as `fixture-app` or `libfixture_plugin.so`, whatever hash Cargo
+    /// put behind it.
     pub fn file(&self, name: &str) -> &Path {
         let (stem, extension) = name.split_once('.').map_or((name, None), |(s, e)| (s, Some(e)));
         let matches: Vec<_> = self
@@ -269,8 +273,8 @@ pub fn bare(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// The crate's build script with the feature `jemalloc`, compiled into `folder` and ready to run for a
-/// target that is written as `triple arch vendor os env endian`.
+/// The crate's build script with the feature `jemalloc`, compiled into `folder` and ready to run
+/// for a target that is written as `triple arch vendor os env endian`.
 pub fn build_script(folder: &Path, target: &str) -> Command {
     let mut rustc = bare(env::var_os("RUSTC").unwrap_or("rustc".into()));
     rustc.args(["--edition", "2021", "--crate-name", "build_script", "--crate-type", "bin"]);
@@ -294,8 +298,9 @@ pub fn shared_std() -> PathBuf {
     run(Command::new(rustc).args(["--print", "target-libdir"])).trim_end().into()
 }
 
-/// Writes a script that can be run at once. A child process writes it: a program that another thread
-/// starts meanwhile would inherit an open file, and a file that is open for writing cannot be run.
+/// Writes a script that can be run at once. A child process writes it: a program that another
+/// thread starts meanwhile would inherit an open file, and a file that is open for writing cannot
+/// be run.
 pub fn script(path: &Path, text: &str) {
     use std::io::Write;
 
@@ -319,7 +324,8 @@ pub fn cc(source: &str, out: &Path, args: &[&OsStr]) -> PathBuf {
     out.to_owned()
 }
 
-/// The line that an artifact on jemalloc prints, with the version that the package which compiles it states.
+/// The line that an artifact on jemalloc prints, with the version that the package which compiles
+/// it states.
 pub fn jemalloc(reason: &str) -> String {
     // version = "0.7.1+5.3.1-0-g81034ce1…"
     let (_, package) =

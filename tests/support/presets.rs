@@ -1,4 +1,5 @@
-//! A program for one preset, because options are the process's: asks jemalloc which options it started with.
+//! A program for one preset, because options are the process's: asks jemalloc which options it
+//! started with.
 
 macro_rules! preset {
     ($preset:ident) => {
@@ -31,7 +32,8 @@ use std::process::Command;
 #[cfg(alloc_switch_jemalloc)]
 use mallctl::read;
 
-/// Every pair of the option string is what jemalloc has, the last flag winning, and it complained about none.
+/// Every pair of the option string is what jemalloc has, the last flag winning, and it complained
+/// about none.
 #[cfg(alloc_switch_jemalloc)]
 pub fn in_force(options: &str) {
     let pairs: Vec<_> = options.split(',').map(|pair| pair.split_once(':').unwrap()).collect();
@@ -76,7 +78,8 @@ fn processors() -> u32 {
     mask.chars().filter_map(|digit| digit.to_digit(16)).map(u32::count_ones).sum()
 }
 
-/// This program starts without a word on standard error, where jemalloc puts what it does not understand.
+/// This program starts without a word on standard error, where jemalloc puts what it does not
+/// understand.
 pub fn starts_silently() {
     let out = Command::new(std::env::current_exe().unwrap()).arg("--list").output().unwrap();
     assert!(out.status.success());

@@ -45,7 +45,8 @@ pub fn in_fork(child: impl FnOnce() -> u8) -> i32 {
         fn waitpid(pid: i32, status: *mut i32, options: i32) -> i32;
         fn _exit(status: i32) -> !;
     }
-    // SAFETY: the child calls nothing but `child` and `_exit`; it is the allocator's part that is tested.
+    // SAFETY: the child calls nothing but `child` and `_exit`; it is the allocator's part that is
+    // tested.
     unsafe {
         match fork() {
             -1 => panic!("{}", std::io::Error::last_os_error()),

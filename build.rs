@@ -58,7 +58,7 @@ fn main() {
     if let Some(warning) = &page_size {
         println!("cargo:warning={warning}");
     }
-    if rustc_minor().is_some_and(|minor| minor >= 82) {
+    if carries_note(&build) {
         println!("cargo:rustc-cfg=alloc_switch_note");
     }
     // A file, not environment variables: those reach the programs that Cargo runs, and a build that
@@ -84,12 +84,21 @@ fn has_cfg(encoded_flags: &str, name: &str, value: Option<&str>) -> bool {
     rule::flags(encoded_flags).any(|flag| flag == ("--cfg", name.to_owned(), value))
 }
 
-/// The 85 of rustc 1.85. The note in the file takes `const` operands of `global_asm!`, which came
-/// with 1.82.
-fn rustc_minor() -> Option<u32> {
+/// Whether what is built can carry the note with its choice: it is written in assembler, with `const`
+/// operands, which came with rustc 1.82.
+fn carries_note(build: &Build) -> bool {
+    let has_assembler =
+        matches!(build.target.arch, "x86" | "x86_64" | "arm" | "aarch64" | "riscv64");
+    let is_compiled = !build.miri && !build.kani;
     let rustc = env::var_os("RUSTC").unwrap_or("rustc".into());
-    let version = process::Command::new(rustc).arg("--version").output().ok()?.stdout;
-    String::from_utf8(version).ok()?.split('.').nth(1)?.parse().ok()
+    let minor = || {
+        let version = process::Command::new(rustc).arg("--version").output().ok()?.stdout;
+        String::from_utf8(version).ok()?.split('.').nth(1)?.parse::<u32>().ok()
+    };
+    build.target.os == "linux"
+        && has_assembler
+        && is_compiled
+        && minor().is_some_and(|minor| minor >= 82)
 }
 
 fn stop(sentence: &str) -> ! {

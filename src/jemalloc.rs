@@ -29,7 +29,7 @@ use crate::handle::{ControlValue, Error, Options, ReportForm, Stats, ThreadStats
 ///
 /// `ptr` is a block of jemalloc's.
 #[inline]
-pub(crate) unsafe fn usable_size(ptr: *mut u8) -> usize {
+pub(crate) unsafe fn usable_size(ptr: *mut u8, _layout: Layout) -> usize {
     // SAFETY: the caller's promise.
     unsafe { ffi::sallocx(ptr.cast(), 0) }
 }

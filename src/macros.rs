@@ -497,18 +497,7 @@ macro_rules! __stay_loaded {
 
 /// A note in the file, so that its choice can be read without running it. It is no part of what is
 /// loaded, so neither the code nor its place changes. A library on the system allocator has none.
-#[cfg(all(
-    alloc_switch_note, // by rustc's version
-    target_os = "linux",
-    any(
-        target_arch = "x86",
-        target_arch = "x86_64",
-        target_arch = "arm",
-        target_arch = "aarch64",
-        target_arch = "riscv64"
-    ),
-    not(any(miri, kani))
-))]
+#[cfg(alloc_switch_note)]
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __note {
@@ -543,18 +532,7 @@ macro_rules! __note {
     };
 }
 
-#[cfg(not(all(
-    alloc_switch_note,
-    target_os = "linux",
-    any(
-        target_arch = "x86",
-        target_arch = "x86_64",
-        target_arch = "arm",
-        target_arch = "aarch64",
-        target_arch = "riscv64"
-    ),
-    not(any(miri, kani))
-)))]
+#[cfg(not(alloc_switch_note))]
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __note {

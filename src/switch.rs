@@ -203,46 +203,34 @@ allocate_from!(JEMALLOC, , |_switch| (&tikv_jemallocator::Jemalloc));
 allocate_from!(SYSTEM, , |_switch| (&std::alloc::System));
 allocate_from!(FALLBACK, GlobalAlloc, |switch| switch.0 .0);
 
+/// Implements `InPlaceAlloc` with the functions of the allocator's module.
+macro_rules! resize_with {
+    ($decision:ident, $module:ident) => {
+        // SAFETY: the module keeps these promises for blocks of its allocator's.
+        unsafe impl<const REASON: u8, F> InPlaceAlloc for Switch<Decided<$decision, REASON, F>> {
+            #[inline]
+            unsafe fn usable_size(&self, ptr: *mut u8, layout: Layout) -> usize {
+                // SAFETY: the caller's promise.
+                unsafe { $module::usable_size(ptr, layout) }
+            }
+
+            #[inline]
+            unsafe fn reallocate_inplace(
+                &self,
+                ptr: *mut u8,
+                layout: Layout,
+                new_size: usize,
+            ) -> Option<NonNull<u8>> {
+                // SAFETY: the caller's promise.
+                unsafe { $module::reallocate_inplace(ptr, layout, new_size) }
+            }
+        }
+    };
+}
+
 #[cfg(alloc_switch_jemalloc)]
-// SAFETY: the module keeps these promises for blocks of jemalloc's.
-unsafe impl<const REASON: u8, F> InPlaceAlloc for Switch<Decided<JEMALLOC, REASON, F>> {
-    #[inline]
-    unsafe fn usable_size(&self, ptr: *mut u8, _layout: Layout) -> usize {
-        // SAFETY: the caller's promise.
-        unsafe { jemalloc::usable_size(ptr) }
-    }
-
-    #[inline]
-    unsafe fn reallocate_inplace(
-        &self,
-        ptr: *mut u8,
-        layout: Layout,
-        new_size: usize,
-    ) -> Option<NonNull<u8>> {
-        // SAFETY: the caller's promise.
-        unsafe { jemalloc::reallocate_inplace(ptr, layout, new_size) }
-    }
-}
-
-// SAFETY: the module keeps these promises for blocks of `System`'s.
-unsafe impl<const REASON: u8, F> InPlaceAlloc for Switch<Decided<SYSTEM, REASON, F>> {
-    #[inline]
-    unsafe fn usable_size(&self, ptr: *mut u8, layout: Layout) -> usize {
-        // SAFETY: the caller's promise.
-        unsafe { system::usable_size(ptr, layout) }
-    }
-
-    #[inline]
-    unsafe fn reallocate_inplace(
-        &self,
-        ptr: *mut u8,
-        layout: Layout,
-        new_size: usize,
-    ) -> Option<NonNull<u8>> {
-        // SAFETY: the caller's promise.
-        unsafe { system::reallocate_inplace(ptr, layout, new_size) }
-    }
-}
+resize_with!(JEMALLOC, jemalloc);
+resize_with!(SYSTEM, system);
 
 // SAFETY: the provided functions promise nothing.
 unsafe impl<const REASON: u8, F: GlobalAlloc> InPlaceAlloc

@@ -2,7 +2,7 @@
 //! its name and with its type. What breaks this breaks a user. `cargo semver-checks` will say more
 //! once there is a release to compare with.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::{GlobalAlloc, Layout};
 use std::fmt;
 use std::hash::Hash;
 use std::io;
@@ -13,6 +13,11 @@ use alloc_switch::{
     conf, Allocator, Artifact, Choice, ControlValue, Error, Handle, InPlaceAlloc, Options, Reason,
     ReportForm, SelfCheckError, Stats, Switch, ThreadStats,
 };
+
+#[path = "support/plain.rs"]
+mod plain;
+
+use plain::Plain;
 
 alloc_switch::global_allocator!(static ALLOCATOR);
 
@@ -26,25 +31,6 @@ impl Handle for Mine {
         Choice::new(Reason::MacroSystem)
     }
 }
-
-/// An allocator of a user's own resizes nothing unless it says so.
-struct Plain;
-
-// SAFETY: it is `System`.
-unsafe impl GlobalAlloc for Plain {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
-
-// SAFETY: the provided functions promise nothing.
-unsafe impl InPlaceAlloc for Plain {}
 
 fn plain_value<T: Copy + fmt::Debug + PartialEq + Eq + Send + Sync + 'static>() {}
 

@@ -6,6 +6,8 @@ use std::hint::black_box;
 
 use alloc_switch::InPlaceAlloc;
 
+use crate::plain::Plain;
+
 /// jemalloc's page, which is at least the kernel's; the kernel's where there is no jemalloc to ask.
 fn page() -> usize {
     #[cfg(alloc_switch_jemalloc)]
@@ -213,24 +215,6 @@ fn jemalloc_gives_pages_back_and_takes_them_again() {
         allocator.dealloc(ptr, Layout::array::<u8>(66).unwrap());
     }
 }
-
-struct Plain;
-
-// SAFETY: it is `System`.
-unsafe impl GlobalAlloc for Plain {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
-
-// SAFETY: the provided functions promise nothing.
-unsafe impl InPlaceAlloc for Plain {}
 
 #[test]
 fn what_is_provided_answers_as_alloc_system_did() {

@@ -8,6 +8,8 @@ mod in_place;
 #[path = "../support/mallctl.rs"]
 mod mallctl;
 mod not_started;
+#[path = "../support/plain.rs"]
+mod plain;
 #[cfg(target_os = "linux")]
 #[path = "../support/process.rs"]
 mod process;

@@ -38,6 +38,24 @@ pub fn small_blocks(bytes: usize) -> Vec<Box<[u8; 2048]>> {
     (0..bytes / 2048).map(|n| Box::new([n as u8; 2048])).collect()
 }
 
+/// The kernel sees that a purge gives memory back, or the allocator says that it cannot.
+pub fn purge_gives_memory_back(allocator: &dyn alloc_switch::Handle, can: bool) {
+    let _alone = alone();
+    let before = resident();
+    let mut blocks = small_blocks(128 * MIB);
+    let last = blocks.pop(); // glibc gives the end of its heap back unless something holds it
+    drop(blocks);
+    let held = resident();
+    assert!(held > before + 100 * MIB, "{before} {held}");
+    if !can {
+        return assert_eq!(allocator.purge(), Err(alloc_switch::Error::Unsupported));
+    }
+    allocator.purge().unwrap();
+    let after = resident();
+    assert!(after < before + 16 * MIB, "{before} {held} {after}");
+    drop(last);
+}
+
 /// Runs `child` in a forked process, which ends there, and returns what it exited with.
 pub fn in_fork(child: impl FnOnce() -> u8) -> i32 {
     extern "C" {

@@ -321,11 +321,11 @@ fn profiling_is_on() -> Result<(), Error> {
 }
 
 /// The controls that safe code may write, with their types; `*` stands for an arena's number. The
-/// others take a pointer, or memory that is in use.
+/// others take a pointer, or memory that is in use, or a number of which not every jemalloc rejects
+/// all that are wrong (`max_background_threads`, `arena.<i>.retain_grow_limit`).
 const WRITABLE: &[(&str, CType)] = &[
     ("epoch", CType::U64),
     ("background_thread", CType::Bool),
-    ("max_background_threads", CType::Size),
     ("thread.arena", CType::Unsigned),
     ("thread.tcache.enabled", CType::Bool),
     ("thread.prof.active", CType::Bool),

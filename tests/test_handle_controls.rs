@@ -179,6 +179,7 @@ mod jemalloc {
         "arena.00.destroy",
         "arenas.create",
         "arena.0.retain_grow_limit",
+        "max_background_threads",
         "arenas.lookup",
         "prof.dump",
         "prof.prefix",
@@ -345,7 +346,6 @@ mod jemalloc {
         const WRITABLE: &[&str] = &[
             "epoch",
             "background_thread",
-            "max_background_threads",
             "thread.tcache.enabled",
             "thread.prof.active",
             "thread.prof.name",

@@ -41,6 +41,7 @@ fn main() {
         },
     };
     refuse_flag_files(&encoded_flags);
+    refuse_cfg_test(&encoded_flags);
     refuse_unknown_values(&encoded_flags);
 
     let veto = build.veto();
@@ -128,6 +129,16 @@ fn refuse_flag_files(encoded_flags: &str) {
         stop(&format!(
             "RUSTFLAGS has {file}, a file with flags, which only rustc reads: write the flags out"
         ));
+    }
+}
+
+/// By this cfg the macros know a test program, and here it stands for a whole build.
+fn refuse_cfg_test(encoded_flags: &str) {
+    if has_cfg(encoded_flags, "test", None) {
+        stop(
+            "RUSTFLAGS has --cfg test, which makes every library look like an executable: name a \
+             cfg of your own",
+        );
     }
 }
 

@@ -352,8 +352,9 @@ const CALLABLE: &[&str] = &[
     "arena.*.purge",
 ];
 
-/// The controls that are a C string, beside options.
-const TEXTS: &[&str] = &["version", "config.malloc_conf", "thread.prof.name"];
+/// The controls that are a C string which stays, beside options. `thread.prof.name` does not: an
+/// allocation between reading and copying it may free it.
+const TEXTS: &[&str] = &["version", "config.malloc_conf"];
 
 /// Whether the control `name` is the one that the pattern means. The numbers from
 /// `MALLOCX_ARENA_LIMIT` on, which stand for no single arena, are none.

@@ -338,10 +338,12 @@ impl Target<'_> {
 /// mislead.
 pub fn flags(encoded: &str) -> impl Iterator<Item = (&'static str, String, Option<&str>)> + '_ {
     const SPELLINGS: [(&str, &str); 4] =
-        [("--codegen", "-C"), ("-C", "-C"), ("-Z", "-Z"), ("--cfg", "--cfg")];
+        [("-codegen", "-C"), ("C", "-C"), ("Z", "-Z"), ("-cfg", "--cfg")];
     let mut flags = encoded.split('\x1f');
     std::iter::from_fn(move || loop {
-        let flag = flags.next()?;
+        // Switches of one letter may stand before another option: -gCprefer-dynamic.
+        let flag = flags.next()?.strip_prefix('-').unwrap_or_default();
+        let flag = flag.trim_start_matches(['g', 'h', 'O', 'q', 'v', 'V']);
         let Some((spelling, kind)) = SPELLINGS.into_iter().find(|(s, _)| flag.starts_with(s))
         else {
             continue;

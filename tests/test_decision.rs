@@ -238,7 +238,9 @@ fn flags_are_options_with_their_values() {
         assert_eq!(flags(spelling), [system], "{spelling:?}");
     }
     assert_eq!(flags(&["--cfg", "kani"]), ["--cfg kani None"]);
-    for spelling in [&["-Zsanitizer=address"][..], &["-Z", "sanitizer=address"]] {
+    for spelling in
+        [&["-Zsanitizer=address"][..], &["-Z", "sanitizer=address"], &["-gOZsanitizer=address"]]
+    {
         assert_eq!(flags(spelling), ["-Z sanitizer Some(\"address\")"], "{spelling:?}");
     }
     assert_eq!(
@@ -254,6 +256,8 @@ fn prefer_dynamic_is_found_in_every_spelling() {
     for flags in [
         &["-C", "prefer-dynamic"][..],
         &["-Cprefer-dynamic"],
+        &["-gCprefer-dynamic"],
+        &["-OgC", "prefer-dynamic"],
         &["-Cprefer-dynamic=yes"],
         &["-C", "prefer-dynamic=on"],
         &["-Cprefer_dynamic"],

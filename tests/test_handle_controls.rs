@@ -111,7 +111,6 @@ mod jemalloc {
         ("thread.peak.read", U64, "stats"),
         ("thread.tcache.enabled", Bool, ""),
         ("thread.tcache.flush", None, ""),
-        ("thread.prof.name", Text, "profiling"),
         ("thread.prof.active", Bool, "profiling"),
         ("thread.idle", None, ""),
         ("arena.0.initialized", Bool, ""),
@@ -297,6 +296,12 @@ mod jemalloc {
                 }
             }
         }
+    }
+
+    /// Its memory may be freed before it is copied.
+    #[test]
+    fn the_name_of_a_thread_is_not_read() {
+        assert_eq!(ALLOCATOR.read_control::<String>("thread.prof.name"), Err(WrongType));
     }
 
     /// Reading it takes a buffer that this crate does not hand over.

@@ -71,6 +71,31 @@ fn a_variable_that_marks_executables_stops_the_build() {
     }
 }
 
+/// What stands for a whole build cannot tell a test program, and a file with flags cannot be read.
+#[test]
+fn a_flag_that_would_mislead_stops_the_build() {
+    let archive = archive();
+    for (flag, sentence) in [
+        (
+            "--cfg=test",
+            "error: alloc-switch: RUSTFLAGS has --cfg test, which makes every library look like \
+             an executable: name a cfg of your own",
+        ),
+        (
+            concat!("@", env!("CARGO_MANIFEST_DIR"), "/tests/hosts/flags"),
+            concat!(
+                "error: alloc-switch: RUSTFLAGS has @",
+                env!("CARGO_MANIFEST_DIR"),
+                "/tests/hosts/flags, a file with flags, which only rustc reads: write the flags out"
+            ),
+        ),
+    ] {
+        let flags = format!("--cfg=prebuilt_jemalloc\x1f{flag}");
+        let build = apart("flags-stopped", Some(&archive)).args(["--bin", "vetoed"]);
+        assert_stops(&build.env("CARGO_ENCODED_RUSTFLAGS", flags).output(), sentence);
+    }
+}
+
 /// A build that is not to have jemalloc still has none, and one that is still has it.
 #[test]
 fn a_variable_that_the_build_script_does_not_believe_changes_nothing() {

@@ -202,9 +202,19 @@ fn prefixed(triple: &str, name: &str) -> String {
     format!("{}_{name}", triple.to_uppercase().replace('-', "_"))
 }
 
-/// Stops where the library that `JEMALLOC_OVERRIDE` names has other symbols than those that will be
-/// linked.
+/// Stops where what `JEMALLOC_OVERRIDE` names is no library that the linker finds by its name, or has
+/// other symbols than those that will be linked.
 fn refuse_other_names(path: &Path, unprefixed: bool) {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let is_library = name.starts_with("lib")
+        && [".a", ".so", ".dylib"].iter().any(|extension| name.ends_with(extension));
+    if !is_library {
+        stop(&format!(
+            "JEMALLOC_OVERRIDE={} cannot be handed to the linker: name a file such as \
+             libjemalloc.so or libjemalloc.a",
+            path.display()
+        ));
+    }
     let library = fs::read(path).unwrap_or_default();
     let has = |name: &[u8]| library.windows(name.len()).any(|bytes| bytes == name);
     if has(b"mallocx") && has(b"_rjem_mallocx") == unprefixed {

@@ -76,6 +76,12 @@ fn a_library_with_other_names_is_refused() {
             "override-malloc",
             "is a jemalloc with the prefix _rjem_: turn the feature `override-malloc` off\n",
         ),
+        // What a machine without the package for developers has, and the linker does not find.
+        (
+            std::path::Path::new(support::ROOT).join("Cargo.toml"),
+            "",
+            "cannot be handed to the linker: name a file such as libjemalloc.so or libjemalloc.a\n",
+        ),
     ] {
         let out = fixture("app").features(features).prebuilt_jemalloc(&archive).output();
         let stderr = String::from_utf8(out.stderr).unwrap();

@@ -161,6 +161,10 @@ pub trait Handle: Sync {
     /// Forgets all samples, and from then on takes one in every 2<sup>`lg_sample`</sup> bytes
     /// allocated, on average; with `None` as often as before. jemalloc: `prof.reset`.
     ///
+    /// Each thread has drawn the distance to its next sample already, and takes that one first: after
+    /// a rate that samples next to nothing (`lg_sample` of 40 and more) a running thread may never
+    /// come to a smaller one.
+    ///
     /// # Errors
     ///
     /// Those of [`start_profile`](Self::start_profile).

@@ -1,6 +1,7 @@
 //! Takes a file from the disk without trusting it: nothing that is no regular file is opened, nothing
 //! is mapped, nothing is waited for, and only what looks like a program is read at all.
 
+use std::collections::HashSet;
 use std::fs::{self, File, FileType, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -30,8 +31,12 @@ pub fn inspect_path(path: &Path) -> Result<Vec<Report>, Error> {
         return formats::inspect_all(&bytes, &mut Budget::of(bytes.len()));
     }
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+    let mut members = HashSet::new();
     let mut elsewhere = |name: &[u8]| {
         let member = folder.join(as_path(name));
+        if !members.insert(member.clone()) {
+            return Ok(Vec::new()); // named again, it has nothing new to say
+        }
         read(&member, &mut room).or_else(|error| match error {
             // a text in an archive
             Error::NotBinary | Error::NothingToJudge(_) => Ok(Vec::new()),
@@ -152,6 +157,27 @@ mod tests {
         let error = take(endless, u64::MAX, &mut LARGEST.clone()).unwrap_err();
         assert_eq!(error.to_string(), "larger than the 4 GiB that are read");
         assert_eq!(take(io::repeat(0), u64::MAX, &mut LARGEST.clone()), Err(Error::NotBinary));
+    }
+
+    /// A small archive may name a large member two thousand times.
+    #[test]
+    fn a_member_of_a_thin_archive_is_read_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let seed = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/seeds/elf-object.o");
+        let member = folder.path().join("member.o");
+        let archive = folder.path().join("thin.a");
+        let header = format!("{:<48}{:<10}`\n", "member.o/", fs::metadata(seed).unwrap().len());
+        for (times, is_read) in [(1, true), (2000, true)] {
+            fs::copy(seed, &member).unwrap();
+            fs::write(&archive, format!("!<thin>\n{}", header.repeat(times))).unwrap();
+            let report = inspect_path(&archive);
+            assert_eq!(report.is_ok(), is_read, "{report:?}");
+            assert_eq!(report, inspect_path(&archive), "{times} times");
+        }
+        let large = fs::OpenOptions::new().write(true).open(&member).unwrap();
+        large.set_len(8 << 20).unwrap();
+        assert!(8_u64 << 20 < LARGEST && (8_u64 << 20) * 2000 > LARGEST);
+        assert!(inspect_path(&archive).is_ok(), "2000 times 8 MiB would be too much");
     }
 
     #[test]

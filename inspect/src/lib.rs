@@ -437,7 +437,7 @@ pub fn printable(text: &str) -> String {
     let obeyed = |c: char| {
         // the marks that turn the direction of writing, too
         c.is_control()
-            || matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+            || matches!(c, '\u{061c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
             || matches!(c, '\u{2066}'..='\u{2069}')
     };
     let spelt = |c: char| match obeyed(c) {

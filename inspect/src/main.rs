@@ -49,7 +49,7 @@ Exit status:
 \"system\" means that none of the known allocators is inside and that malloc is imported, or is the C \
 library's own; what is neither is \"unknown\". Only the file itself is read: what the libraries that \
 it needs bring with them is theirs, and LD_PRELOAD may change everything. What a packer such as UPX \
-has compressed is not seen.";
+has compressed is not seen, and a program that another one holds as data counts as its own.";
 
 /// What `--expect` takes.
 #[derive(Clone, Copy, PartialEq)]

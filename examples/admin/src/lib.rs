@@ -17,6 +17,7 @@
 //! What the allocator cannot do is answered with 501 and a sentence that says why.
 
 use std::fmt::Write as _;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use alloc_switch::{Error, Handle, ReportForm};
 use axum::extract::{Query, Request};
@@ -249,8 +250,9 @@ struct ResetQuery {
 }
 
 fn profile_reset(allocator: Allocator, query: ResetQuery) -> Result<Response, Failure> {
-    if query.lg_sample.is_some_and(|lg_sample| lg_sample >= 64) {
-        return Ok((StatusCode::BAD_REQUEST, "lg_sample is a number below 64\n").into_response());
+    // After a rate that samples next to nothing, running threads do not come back to another.
+    if query.lg_sample.is_some_and(|lg_sample| lg_sample > 32) {
+        return Ok((StatusCode::BAD_REQUEST, "lg_sample is at most 32\n").into_response());
     }
     allocator.reset_profile(query.lg_sample).map_err(failed(allocator))?;
     profile_status(allocator)
@@ -275,16 +277,25 @@ fn stacks(allocator: Allocator) -> Result<StackProfile, Failure> {
     }
 }
 
+/// A profile and the look-up of its functions take memory, however many ask: one after the other.
+fn one_at_a_time() -> MutexGuard<'static, ()> {
+    static PROFILE: Mutex<()> = Mutex::new(());
+    PROFILE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn profile_heap(allocator: Allocator) -> Result<Response, Failure> {
+    let _alone = one_at_a_time();
     body("application/octet-stream", heap(allocator)?)
 }
 
 fn profile_pprof(allocator: Allocator) -> Result<Response, Failure> {
+    let _alone = one_at_a_time();
     let bytes = stacks(allocator)?.to_pprof(("inuse_space", "bytes"), ("space", "bytes"), None);
     body("application/octet-stream", bytes)
 }
 
 fn profile_flamegraph(allocator: Allocator) -> Result<Response, Failure> {
+    let _alone = one_at_a_time();
     let mut options = FlamegraphOptions::default();
     options.title = "Bytes held, by the stack that allocated them".into();
     options.count_name = "bytes".into();

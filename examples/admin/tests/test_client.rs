@@ -199,7 +199,9 @@ fn what_is_asked_wrongly_has_the_status_that_says_so() {
             "{path}"
         );
     }
-    for query in ["lg_sample=64", "lg_sample=-1", "lg_sample=x", "lg_sample=", "rate=19"] {
+    for query in
+        ["lg_sample=64", "lg_sample=33", "lg_sample=-1", "lg_sample=x", "lg_sample=", "rate=19"]
+    {
         assert_eq!(server.post(&format!("/profile/reset?{query}")).status_code, 400, "{query}");
     }
     if !server.profiles() {

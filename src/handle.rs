@@ -64,15 +64,15 @@ pub trait Handle: Sync {
     /// jemalloc answers if this crate's feature `stats` is on, else `None`. Each call refreshes the
     /// numbers (`epoch`), which takes every arena's locks: call it once a second, not once per
     /// request. On the system allocator glibc 2.33 and later (`mallinfo2`) and macOS
-    /// (`malloc_zone_statistics`) know `allocated` and `mapped`; elsewhere, and in a program that
-    /// links glibc statically, the answer is `None`.
+    /// (`malloc_zone_statistics`) know `allocated` and `mapped`; elsewhere, in a program that links
+    /// glibc statically, and where somebody has replaced `malloc`, the answer is `None`.
     fn stats(&self) -> Option<Stats> {
         None
     }
 
     /// How many bytes the calling thread has been given and has given back, from its start.
     ///
-    /// On jemalloc it costs a pointer read (on Apple, where jemalloc may move the counters, two
+    /// On jemalloc it costs a pointer read (elsewhere than on Linux and FreeBSD, two
     /// calls of `mallctl`), and needs no feature. Elsewhere it is `None`. The difference of two
     /// answers is what the code in between has allocated.
     fn thread_stats(&self) -> Option<ThreadStats> {

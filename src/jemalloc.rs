@@ -81,8 +81,10 @@ std::thread_local! {
 
 #[inline]
 pub(crate) fn thread_stats() -> Option<ThreadStats> {
-    // On Apple jemalloc keeps its thread data in memory that it frees before the thread has ended.
-    let known = if cfg!(target_vendor = "apple") { None } else { COUNTERS.with(Cell::get) };
+    // Elsewhere jemalloc may keep its thread data in memory that it frees before the thread has
+    // ended.
+    const STAYS: bool = cfg!(any(target_os = "linux", target_os = "freebsd"));
+    let known = if STAYS { COUNTERS.with(Cell::get) } else { None };
     let (allocated, deallocated) = match known {
         Some(counters) => counters,
         None => {
@@ -93,8 +95,9 @@ pub(crate) fn thread_stats() -> Option<ThreadStats> {
             counters
         }
     };
-    // SAFETY: elsewhere both are in this thread's thread-local storage and last as long as the
-    // thread. Nobody else writes to them. Volatile, because jemalloc does so behind the compiler.
+    // SAFETY: both were just asked for, or are in this thread's thread-local storage and last as
+    // long as the thread. Nobody else writes to them. Volatile, because jemalloc does so behind the
+    // compiler.
     unsafe {
         Some(ThreadStats {
             allocated: allocated.read_volatile(),

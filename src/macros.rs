@@ -443,7 +443,8 @@ macro_rules! __caller {
         $crate::__private::Caller::new(
             $crate::__private::Argument::$argument,
             $crate::__private::Variables {
-                cargo: ::core::option_env!("CARGO").is_some(),
+                cargo: ::core::option_env!("CARGO").is_some()
+                    && ::core::option_env!("CARGO_CRATE_NAME").is_some(),
                 bin_name: ::core::option_env!("CARGO_BIN_NAME").is_some(),
                 target_tmpdir: ::core::option_env!("CARGO_TARGET_TMPDIR").is_some(),
                 test: ::core::cfg!(test),

@@ -137,10 +137,11 @@ pub enum Argument {
 ///
 /// `CARGO_BIN_NAME` is set for binaries and executable examples, `CARGO_TARGET_TMPDIR` for
 /// integration tests and benchmarks:
-/// <https://doc.rust-lang.org/cargo/reference/environment-variables.html>. `CARGO` is the one
-/// variable that Cargo sets for every crate and that other build systems do not imitate: rules_rust
-/// sets `CARGO_CRATE_NAME`, `CARGO_PKG_*` and `CARGO_MANIFEST_DIR`, buildRustCrate the last two,
-/// Buck2 what the BUCK file says. Each passes `--test` for a test.
+/// <https://doc.rust-lang.org/cargo/reference/environment-variables.html>. Cargo gives each crate both
+/// `CARGO`, which other build systems do not imitate, and `CARGO_CRATE_NAME`, which programs that
+/// Cargo runs do not inherit: rules_rust sets `CARGO_CRATE_NAME`, `CARGO_PKG_*` and
+/// `CARGO_MANIFEST_DIR`, buildRustCrate the last two, Buck2 what the BUCK file says. Each passes
+/// `--test` for a test.
 // https://github.com/bazelbuild/rules_rust/blob/e22086c0ad4575b81d92979a90d353095a516463/rust/private/rustc.bzl#L141
 // https://github.com/NixOS/nixpkgs/blob/master/pkgs/build-support/rust/build-rust-crate/configure-crate.nix
 // https://github.com/facebook/buck2/blob/main/prelude/rust/cargo_package.bzl

@@ -141,7 +141,9 @@ cfg_if::cfg_if! {
                 let mallinfo2 =
                     unsafe { std::mem::transmute::<*mut libc::c_void, Mallinfo2>(mallinfo2) };
                 // SAFETY: it takes nothing and locks what it reads.
-                Some(unsafe { mallinfo2() })
+                let info = unsafe { mallinfo2() };
+                // All is zero where somebody has replaced `malloc`, and this is nobody's business.
+                (info.arena + info.hblkhd > 0).then_some(info)
             }
 
             #[inline]
@@ -155,18 +157,25 @@ cfg_if::cfg_if! {
             }
 
             pub fn report(out: &mut dyn fmt::Write, form: ReportForm) -> Result<(), Error> {
-                let text = match form {
-                    ReportForm::Text => malloc_info()?,
-                    ReportForm::Json => {
-                        let info = mallinfo2().ok_or(Error::Unsupported)?;
-                        format!(
-                            "{{\"mallinfo2\":{{\"arena\":{},\"ordblks\":{},\"smblks\":{},\
-                             \"hblks\":{},\"hblkhd\":{},\"fsmblks\":{},\"uordblks\":{},\
-                             \"fordblks\":{},\"keepcost\":{}}}}}\n",
-                            info.arena, info.ordblks, info.smblks, info.hblks, info.hblkhd,
-                            info.fsmblks, info.uordblks, info.fordblks, info.keepcost,
-                        )
-                    }
+                let info = mallinfo2();
+                let text = match (form, info) {
+                    // Before 2.33 there is this report, and no number to say whether it is true.
+                    (ReportForm::Text, _) => malloc_info()?,
+                    (ReportForm::Json, None) => return Err(Error::Unsupported),
+                    (ReportForm::Json, Some(info)) => format!(
+                        "{{\"mallinfo2\":{{\"arena\":{},\"ordblks\":{},\"smblks\":{},\
+                         \"hblks\":{},\"hblkhd\":{},\"fsmblks\":{},\"uordblks\":{},\
+                         \"fordblks\":{},\"keepcost\":{}}}}}\n",
+                        info.arena,
+                        info.ordblks,
+                        info.smblks,
+                        info.hblks,
+                        info.hblkhd,
+                        info.fsmblks,
+                        info.uordblks,
+                        info.fordblks,
+                        info.keepcost,
+                    ),
                 };
                 out.write_str(&text).map_err(|_| Error::Io(std::io::ErrorKind::Other))
             }

@@ -105,6 +105,11 @@ fn plain_rustc() {
     // Nothing tells what it is.
     let line = program(&[], &[]);
     assert_eq!(line, "system (unknown artifact, not built by Cargo); Ok(())\n");
+    // Nor does a Cargo that runs the build from outside.
+    let mut inner = rustc_edition(&folder, "2024");
+    inner.env("CARGO", env!("CARGO")).env_remove("CARGO_CRATE_NAME");
+    run(inner.args(["--extern", "alloc_switch"]).arg(Path::new(ROOT).join("tests/hosts/plain.rs")));
+    assert_eq!(run(&mut bare(folder.join("plain"))), line);
     // Nobody forgets `--test`.
     let lines = program(&[], &["--test"]);
     assert!(lines.contains(&format!("{}; Ok(())", jemalloc("executable artifact"))), "{lines}");
@@ -144,7 +149,7 @@ fn page_size() {
         let mut script = build_script(&folder, target);
         script.env("CARGO_ENCODED_RUSTFLAGS", FORCED);
         if !variable.is_empty() {
-            script.env(variable, "16");
+            script.env(variable, if variable == "JEMALLOC_OVERRIDE" { "libx.a" } else { "16" });
         }
         let said = run(&mut script);
         said.lines().find_map(|line| line.strip_prefix("cargo:warning=")).map(str::to_owned)

@@ -17,10 +17,8 @@ fn a_program_on_jemalloc_and_one_on_the_system_allocator() {
         fixture("handled").args(["--bins"]).features("stats").build().run("fixture-handled", &[]);
     assert_eq!(out, format!("{jemalloc}; allocated: Some(\"some\"); by this thread: Some(\"some\"); purge: Ok(())\n"));
 
-    let system = fixture("handled")
-        .args(["--bins", "--no-default-features"])
-        .build()
-        .run("fixture-handled", &[]);
+    let built = fixture("handled").args(["--bins", "--no-default-features"]).build();
+    let system = built.run("fixture-handled", &[]);
     let (stats, purge) =
         if cfg!(all(target_os = "linux", target_env = "gnu")) || cfg!(target_vendor = "apple") {
             ("Some(\"some\")", "Ok(())")
@@ -30,6 +28,19 @@ fn a_program_on_jemalloc_and_one_on_the_system_allocator() {
     let expected =
         format!("system (feature jemalloc is off); allocated: {stats}; by this thread: None; purge: {purge}\n");
     assert_eq!(system, expected);
+
+    // Where somebody has replaced `malloc`, the C library's counters say nothing.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        let preload = support::cc(
+            "preload.c",
+            &built.folder.join("preload.so"),
+            &["-shared".as_ref(), "-fPIC".as_ref()],
+        );
+        let mut program = std::process::Command::new(built.file("fixture-handled"));
+        let replaced = run(program.env("LD_PRELOAD", preload));
+        assert!(replaced.contains("allocated: None;"), "{replaced}");
+    }
 }
 
 /// Every function of the handle is in it, and not one symbol of jemalloc, optimised or not.

@@ -48,8 +48,8 @@ pub trait Handle: Sync {
     /// allocator it reads those of glibc 2.33 and later (`mallinfo2`) or macOS
     /// (`malloc_zone_statistics`), with a block of up to 64 MiB that is never touched. Elsewhere,
     /// on a fallback, and where no block is to be had, there is nobody to ask, and only the
-    /// sanitizer counts. No question is asked about an address, so that whatever is registered, this may be called from anywhere but
-    /// an allocator.
+    /// sanitizer counts. No question is asked about an address, so that whatever is registered,
+    /// this may be called from anywhere but an allocator.
     ///
     /// # Errors
     ///
@@ -161,9 +161,9 @@ pub trait Handle: Sync {
     /// Forgets all samples, and from then on takes one in every 2<sup>`lg_sample`</sup> bytes
     /// allocated, on average; with `None` as often as before. jemalloc: `prof.reset`.
     ///
-    /// Each thread has drawn the distance to its next sample already, and takes that one first: after
-    /// a rate that samples next to nothing (`lg_sample` of 40 and more) a running thread may never
-    /// come to a smaller one.
+    /// Each thread has drawn the distance to its next sample already, and takes that one first:
+    /// after a rate that samples next to nothing (`lg_sample` of 40 and more) a running thread may
+    /// never come to a smaller one.
     ///
     /// # Errors
     ///
@@ -213,9 +213,10 @@ pub trait Handle: Sync {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] on other allocators; [`Error::MissingFeature`] for `stats.*` without the
-    /// feature `stats`; [`Error::UnknownControl`]; [`Error::WrongType`]; [`Error::UnsafeControl`] for
-    /// the few that take a pointer or a struct; [`Error::Jemalloc`] with what jemalloc says.
+    /// [`Error::Unsupported`] on other allocators; [`Error::MissingFeature`] for `stats.*` without
+    /// the feature `stats`; [`Error::UnknownControl`]; [`Error::WrongType`];
+    /// [`Error::UnsafeControl`] for the few that take a pointer or a struct; [`Error::Jemalloc`]
+    /// with what jemalloc says.
     fn read_control<T: ControlValue>(&self, name: &str) -> Result<T, Error>
     where
         Self: Sized,

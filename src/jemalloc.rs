@@ -199,10 +199,17 @@ pub(crate) fn background_threads(on: bool) -> Result<(), Error> {
     if cfg!(target_env = "musl") {
         return Err(Error::UnsupportedTarget); // tikv-jemalloc-sys: NO_BG_THREAD_TARGETS
     }
-    // SAFETY: the control takes a `bool`.
-    unsafe { write(c"background_thread", on) }.map_err(|error| match error {
+    let switch = |on: bool| {
+        // SAFETY: the control takes a `bool`.
+        unsafe { write(c"background_thread", on) }
+    };
+    switch(on).map_err(|error| match error {
         Error::UnknownControl => Error::UnsupportedTarget,
-        other => other,
+        other => {
+            // jemalloc takes threads that it could not make for made, and leaves its work to them.
+            let _ = switch(false);
+            other
+        }
     })
 }
 
@@ -308,7 +315,10 @@ fn profile() -> Result<File, Error> {
 fn dump(path: String) -> Result<(), Error> {
     let path = CString::new(path).map_err(|_| Error::Path)?;
     // SAFETY: the control takes a C string, which it only reads during the call.
-    unsafe { write(c"prof.dump", path.as_ptr()) }
+    unsafe { write(c"prof.dump", path.as_ptr()) }.map_err(|error| match error {
+        Error::Jemalloc(_) => Error::Io(io::ErrorKind::Other), // the file cannot be written
+        other => other,
+    })
 }
 
 /// Whether jemalloc was built and started with heap profiles.
@@ -325,14 +335,14 @@ fn profiling_is_on() -> Result<(), Error> {
 
 /// The controls that safe code may write, with their types; `*` stands for an arena's number. The
 /// others take a pointer, or memory that is in use, or a number of which not every jemalloc rejects
-/// all that are wrong (`max_background_threads`, `arena.<i>.retain_grow_limit`).
+/// all that are wrong (`max_background_threads`, `arena.<i>.retain_grow_limit`), or what another
+/// thread reads without a lock (`thread.prof.name`).
 const WRITABLE: &[(&str, CType)] = &[
     ("epoch", CType::U64),
     ("background_thread", CType::Bool),
     ("thread.arena", CType::Unsigned),
     ("thread.tcache.enabled", CType::Bool),
     ("thread.prof.active", CType::Bool),
-    ("thread.prof.name", CType::Text),
     ("prof.active", CType::Bool),
     ("prof.thread_active_init", CType::Bool),
     ("prof.gdump", CType::Bool),

@@ -30,8 +30,8 @@
 /// | `…, conf = "key:value,…"` | after any of these, or alone: jemalloc's options |
 /// | `…, fallback: TYPE = EXPR` | after any but `system` and your own, or alone: what takes jemalloc's place on a target without it |
 ///
-/// A `#[cfg(…)]` goes in front of the macro. Among the attributes of the static it would remove only
-/// that, and leave what else the macro emits.
+/// A `#[cfg(…)]` goes in front of the macro. Among the attributes of the static it would remove
+/// only that, and leave what else the macro emits.
 ///
 /// Without a name nothing enters the caller's namespace. In a procedural macro the static is not
 /// registered, because rustc could not link a program that uses the macro; it has the system

@@ -48,8 +48,8 @@ pub(crate) fn with_jemalloc(choice: Choice) -> Result<(), SelfCheckError> {
 /// The C library counts for the whole process, if at all: other threads allocate and free in the
 /// meantime. So the block is large, half of it is taken for the whole, there are several, and one
 /// that was counted is enough. Where
-/// somebody has replaced `malloc` (a sanitizer, valgrind, `LD_PRELOAD`) the C library does not count
-/// what `System` allocates either, and there is nobody to ask.
+/// somebody has replaced `malloc` (a sanitizer, valgrind, `LD_PRELOAD`) the C library does not
+/// count what `System` allocates either, and there is nobody to ask.
 #[cfg(not(alloc_switch_malloc))]
 #[inline]
 pub(crate) fn with_system(choice: Choice) -> Result<(), SelfCheckError> {

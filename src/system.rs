@@ -68,8 +68,8 @@ pub(crate) fn has_sanitizer() -> bool {
             any(target_arch = "x86_64", target_arch = "aarch64"),
             not(any(miri, kani))
         ))] {
-            /// Where the linker has put a function, or null. rustc links the runtimes statically and
-            /// exports nothing, so that only a weak reference finds them.
+            /// Where the linker has put a function, or null. rustc links the runtimes statically
+            /// and exports nothing, so that only a weak reference finds them.
             macro_rules! address_of {
                 ($function:literal) => {{
                     let address: *const u8;

@@ -145,6 +145,21 @@ fn a_veto_gives_the_system_allocator() {
     }
     let out = vetoed("", &["--no-default-features"]);
     assert_eq!(out, "system (feature jemalloc is off); false\n");
+
+    // A sanitizer is for the program alone, so the target is named; stable has it under lock.
+    let target = concat!(env!("CARGO_TARGET_TMPDIR"), "/unlisted/sanitizer");
+    let sanitized = unlisted("sound")
+        .args(["--bin", "vetoed", "--target", &format!("{}-unknown-linux-gnu", env::consts::ARCH)])
+        .env("CARGO_TARGET_DIR", target)
+        .env("RUSTC_BOOTSTRAP", "1")
+        .rustflags("-Zsanitizer=address")
+        .build();
+    assert_eq!(sanitized.run("vetoed", &[]), "system (sanitizer); false\n");
+
+    let dynamic = unlisted("sound").args(["--bin", "vetoed"]).rustflags("-Cprefer-dynamic").build();
+    let mut dynamic = Command::new(dynamic.file("vetoed"));
+    let out = run(dynamic.env("LD_LIBRARY_PATH", support::shared_std()));
+    assert_eq!(out, "system (-C prefer-dynamic); false\n");
 }
 
 /// A library keeps its host's allocator, whatever stands in the third seat.

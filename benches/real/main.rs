@@ -7,17 +7,18 @@
 //! for the wheels. Options, after `--`:
 //!
 //! * `--parts A,B`: of `sizes` (every program at three sizes), `threads`, `servers`, `wheels`
-//!   (options on published binaries from PyPI); default all;
+//!   (options on published binaries from PyPI), `armed` (what profiles that are armed and not
+//!   active cost, in instructions: needs valgrind), default all; or `large`, the last of the sizes;
 //! * `--programs A,B`: only these; `--half chooses` or `--half reports`: only that half;
 //! * `--rounds N`: runs of each (default 5);
 //! * `--seconds N`: how long wrk loads a server (default 10); `--idle N`: seconds until its memory
 //!   is looked at again (default 60);
 //! * `--try 'NAME=OPTIONS'`: one more row for jemalloc with these options; repeatable;
-//! * `--build`: builds everything and measures nothing;
+//! * `--build`: builds everything and measures nothing; `--built`: runs what is built already;
 //! * `--from FILE`: prints an earlier run, which each run leaves in a file that it names; with
 //!   several, the goals are given for each of them, and the tables of the last;
-//! * `--write`: writes the parts of docs/figures.md and docs/presets.md that are marked for it, the
-//!   plots beside them, and the lock file of the programs.
+//! * `--write`: writes the parts of docs/figures.md that are marked for it, the plots beside it, and
+//!   the lock file of the programs; with `--half chooses`, the marked part of docs/presets.md.
 
 mod inputs;
 mod page;
@@ -39,7 +40,7 @@ use programs::Program;
 use report::{Allocator, Run};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-const PARTS: [&str; 4] = ["sizes", "threads", "servers", "wheels"];
+const PARTS: [&str; 5] = ["sizes", "threads", "servers", "wheels", "armed"];
 const SIZES: [&str; 3] = ["small", "medium", "large"];
 const THREADS: [usize; 4] = [1, 2, 4, 8];
 
@@ -62,6 +63,7 @@ struct Options {
     idle: u64,
     tries: Vec<(String, String)>,
     build: bool,
+    built: bool,
     from: Vec<PathBuf>,
     write: bool,
 }
@@ -73,9 +75,12 @@ fn main() {
     };
     if options.from.is_empty() {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("real");
-        sources::unpack(&directory);
+        if !options.built {
+            sources::unpack(&directory);
+        }
+        let paths = if options.built { sources::built } else { sources::build };
         let builds: Vec<_> =
-            options.programs.iter().map(|program| sources::build(&directory, program)).collect();
+            options.programs.iter().map(|program| paths(&directory, program)).collect();
         if options.build {
             return;
         }
@@ -87,11 +92,13 @@ fn main() {
     let texts = options.from.iter().map(|file| fs::read_to_string(file).expect("it is there"));
     let sessions: Vec<_> = texts.map(|text| page::Session::load(&text)).collect();
     let last = sessions.last().expect("there is one");
-    let parts = [
-        ("docs/figures.md", "summary", last.summary()),
-        ("docs/figures.md", "real", last.tables() + &page::goals(&sessions)),
-        ("docs/presets.md", "presets", last.presets()),
-    ];
+    let parts = match last.reports() {
+        true => vec![
+            ("docs/figures.md", "summary", last.summary()),
+            ("docs/figures.md", "real", last.tables() + &page::goals(&sessions)),
+        ],
+        false => vec![("docs/presets.md", "presets", last.presets())],
+    };
     for (page, name, text) in parts {
         println!("{text}");
         if options.write {
@@ -99,7 +106,7 @@ fn main() {
             report::write_part(&Path::new(ROOT).join(page), &name, &text);
         }
     }
-    if options.write {
+    if options.write && last.reports() {
         for (name, svg) in last.plots() {
             fs::write(Path::new(ROOT).join("docs").join(name), svg).unwrap();
         }
@@ -116,6 +123,7 @@ fn options() -> Option<Options> {
         idle: 60,
         tries: vec![],
         build: false,
+        built: false,
         from: vec![],
         write: false,
     };
@@ -144,6 +152,7 @@ fn options() -> Option<Options> {
                 options.tries.push((name.into(), conf.into()));
             }
             "--build" => options.build = true,
+            "--built" => options.built = true,
             "--from" => options.from.push(value().into()),
             "--write" => options.write = true,
             _ => usage(&arg),
@@ -193,6 +202,11 @@ fn measure(
             keep(page::lines(&work.server(program, builds)));
         }
     }
+    if options.asks_for("armed") {
+        for program in options.programs.iter().filter(|program| !program.is_server()) {
+            keep(page::lines(&[work.armed(program)]));
+        }
+    }
     if options.asks_for("wheels") {
         keep(page::lines(&wheels::run(directory, &allocators, options.rounds)));
     }
@@ -222,9 +236,12 @@ impl Work<'_> {
     fn program(&self, program: &Program, builds: &[PathBuf]) -> Vec<Run> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let mut settings: Vec<(String, usize, usize)> = Vec::new();
-        if self.options.asks_for("sizes") {
-            settings.extend((0..3).map(|size| (SIZES[size].to_owned(), size, cores)));
-        }
+        let sizes = match self.options.asks_for("sizes") {
+            true => 0..SIZES.len(),
+            false if self.options.asks_for("large") => SIZES.len() - 1..SIZES.len(),
+            false => 0..0,
+        };
+        settings.extend(sizes.map(|size| (SIZES[size].to_owned(), size, cores)));
         if self.options.asks_for("threads") && program.takes_threads() {
             settings.extend(THREADS.map(|threads| (format!("threads-{threads}"), 1, threads)));
         }
@@ -251,6 +268,24 @@ impl Work<'_> {
             }));
         }
         runs
+    }
+
+    /// Instructions of one file, with profiles off and armed, at the smallest size and on one thread.
+    fn armed(&self, program: &Program) -> Run {
+        let file = sources::build_profiling(self.directory, program);
+        let workload = format!("armed/{}", program.name);
+        eprintln!("running {workload}");
+        let out = self.directory.join("target/out");
+        let filled = [
+            ("input", self.input(program, 0).display().to_string()),
+            ("out", out.with_extension("d").display().to_string()),
+            ("threads", "1".to_owned()),
+        ];
+        let [off, armed] = [Some("prof:false"), None].map(|conf| {
+            let mut command = run::command(&file, program.command, &filled);
+            run::instructions(command.envs(conf.map(|conf| (run::CONF, conf))), &out)
+        });
+        Run::parse(&workload, 1, &format!("user=0 sys=0 off={off} armed={armed}"))
     }
 
     /// A server under its load. While one idles, the next is loaded.

@@ -77,6 +77,12 @@ impl Session {
         self.figures.workloads.iter().filter(of).cloned().collect()
     }
 
+    /// Whether programs of the half that reports were run.
+    pub fn reports(&self) -> bool {
+        let mut all = self.figures.workloads.iter().filter_map(|w| w.split_once('/'));
+        all.any(|(_, name)| programs::ALL.iter().any(|p| p.name == name && !p.chooses()))
+    }
+
     fn columns(&self) -> std::ops::Range<usize> {
         0..self.figures.allocators.len()
     }
@@ -156,7 +162,7 @@ impl Session {
                 text += &self.ratios(&servers, metric, unit, digits);
             }
         }
-        text + &self.wheels()
+        text + &self.armed() + &self.wheels()
     }
 
     fn ratios(&self, workloads: &[String], metric: &str, unit: &str, digits: usize) -> String {
@@ -182,6 +188,27 @@ impl Session {
             }
         }
         text
+    }
+
+    /// What profiles cost that are armed and not active.
+    fn armed(&self) -> String {
+        let armed = self.part("armed", None);
+        if armed.is_empty() {
+            return String::new();
+        }
+        let mut text = "### Profiles that are armed\n\nInstructions, counted by callgrind, of one file \
+                        with `prof:false` and with `PROFILING_ARMED`, at the smallest size and on one \
+                        thread.\n\n| | off, millions | armed |\n|---|--:|--:|\n"
+            .to_owned();
+        let count = |program: &str, metric| self.figures.median(program, DEFAULT, metric);
+        let ratios = armed.iter().map(|p| count(p, "armed") / count(p, "off"));
+        for (program, ratio) in armed.iter().zip(ratios.clone()) {
+            let off = format!("{:.0}", count(program, "off") / 1e6);
+            row(&mut text, short(program), [off, format!("{ratio:.4}")].into_iter());
+        }
+        let mean = (ratios.map(f64::ln).sum::<f64>() / armed.len() as f64).exp();
+        row(&mut text, "**geometric mean**", ["".into(), format!("**{mean:.4}**")].into_iter());
+        text + "\n"
     }
 
     /// The options against what the published programs do by themselves.

@@ -12,7 +12,7 @@ use crate::report::measure::{self, Used};
 use crate::report::{Allocator, Run};
 
 /// The environment variable that jemalloc under its prefix reads.
-const CONF: &str = "_RJEM_MALLOC_CONF";
+pub const CONF: &str = "_RJEM_MALLOC_CONF";
 
 /// Fills in `{name}`s, and makes a command of leading `VARIABLE=VALUE` words and arguments. It has
 /// no other environment: nobody's options, and the same length for everyone.
@@ -74,6 +74,20 @@ pub fn program(
     let own = measure::status(std::process::id(), "VmHWM:");
     assert!(used.peak > own, "{command:?} has {} MiB, and this harness {own}", used.peak);
     (used, fs::metadata(out).unwrap().len())
+}
+
+/// How many instructions a command executes.
+pub fn instructions(command: &Command, out: &Path) -> u64 {
+    let mut valgrind = Command::new("valgrind");
+    valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
+    valgrind.arg(command.get_program()).args(command.get_args());
+    valgrind.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    valgrind.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    valgrind.stdin(Stdio::null()).stdout(File::create(out).unwrap());
+    let output = valgrind.output().expect("valgrind is installed");
+    let text = String::from_utf8_lossy(&output.stderr);
+    let counted = text.lines().find_map(|line| line.split_once("Collected : ")?.1.parse().ok());
+    counted.filter(|_| output.status.success()).unwrap_or_else(|| panic!("{valgrind:?}\n{text}"))
 }
 
 pub struct Load {

@@ -92,31 +92,48 @@ fn add_allocator(manifest: &Path) {
 
 /// Builds a program with every allocator; they are in the order of `BUILDS`.
 pub fn build(directory: &Path, program: &Program) -> [PathBuf; BUILDS.len()] {
+    BUILDS.map(|allocator| build_with(directory, program, allocator, ""))
+}
+
+/// Where `build` has put them.
+pub fn built(directory: &Path, program: &Program) -> [PathBuf; BUILDS.len()] {
+    BUILDS.map(|allocator| program_file(directory, program, allocator))
+}
+
+fn program_file(directory: &Path, program: &Program, allocator: &str) -> PathBuf {
+    directory.join(format!("target/programs/{}-{allocator}", program.name))
+}
+
+/// Builds a program with a jemalloc that can profile, armed.
+pub fn build_profiling(directory: &Path, program: &Program) -> PathBuf {
+    build_with(directory, program, "profiling", ",allocator/profiling")
+}
+
+fn build_with(directory: &Path, program: &Program, allocator: &str, more: &str) -> PathBuf {
     let (package, version, binary, features) = match program.source {
         Source::Registry(package, version, binary, features) => {
             (package, format!("@{version}"), binary, features)
         }
         Source::Driver(binary) => ("drivers", String::new(), binary, binary),
     };
-    fs::create_dir_all(directory.join("target/programs")).unwrap();
-    BUILDS.map(|allocator| {
-        eprintln!("building {} with {allocator}", program.name);
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo
-            .args(["rustc", "--release", "--quiet", "--package", &format!("{package}{version}")])
-            .args(["--bin", binary, "--no-default-features", "--features", features])
-            .arg("--manifest-path")
-            .arg(directory.join("Cargo.toml"))
-            .arg("--target-dir")
-            .arg(directory.join("target"))
-            .args(["--", "--cap-lints", "allow"])
-            .args(["--cfg", &format!("bench_allocator=\"{allocator}\"")]);
-        let output = cargo.output().expect("cargo runs");
-        assert!(output.status.success(), "{cargo:?}\n{}", String::from_utf8_lossy(&output.stderr));
-        let to = directory.join(format!("target/programs/{}-{allocator}", program.name));
-        fs::copy(directory.join("target/release").join(binary), &to).unwrap();
-        to
-    })
+    eprintln!("building {} with {allocator}", program.name);
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .args(["rustc", "--release", "--quiet", "--package", &format!("{package}{version}")])
+        .args(["--bin", binary, "--no-default-features"])
+        .args(["--features", &format!("{features}{more}")])
+        .arg("--manifest-path")
+        .arg(directory.join("Cargo.toml"))
+        .arg("--target-dir")
+        .arg(directory.join("target"))
+        .args(["--", "--cap-lints", "allow"])
+        .args(["--cfg", &format!("bench_allocator=\"{allocator}\"")]);
+    let output = cargo.output().expect("cargo runs");
+    assert!(output.status.success(), "{cargo:?}\n{}", String::from_utf8_lossy(&output.stderr));
+    let to = program_file(directory, program, allocator);
+    fs::create_dir_all(to.parent().unwrap()).unwrap();
+    fs::copy(directory.join("target/release").join(binary), &to).unwrap();
+    to
 }
 
 /// Keeps the versions that were chosen, for whoever commits them.

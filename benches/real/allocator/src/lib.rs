@@ -9,6 +9,9 @@ macro_rules! register {
         #[cfg(bench_allocator = "alloc-switch")]
         $crate::alloc_switch::global_allocator!();
 
+        #[cfg(bench_allocator = "profiling")]
+        $crate::alloc_switch::global_allocator!(conf = $crate::alloc_switch::conf::PROFILING_ARMED);
+
         #[cfg(bench_allocator = "mimalloc")]
         const _: () = {
             #[global_allocator]

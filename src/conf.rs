@@ -13,42 +13,41 @@
 
 use crate::choice::VERSION;
 
-/// Less memory for more waiting: one arena that all threads share, small thread caches, and unused
-/// pages that go back within a fifth of a second instead of ten seconds. On many processors,
-/// threads that allocate all the time wait for each other; a larger number in `narenas` after it
-/// gives them more arenas.
+/// Less memory: one arena that all threads share, and unused pages that go back within a fifth of a
+/// second instead of ten seconds. On many processors, threads that allocate all the time wait for
+/// each other; a larger number in `narenas` after it gives them more arenas.
 ///
 /// Blocks of 8 MiB and more, whose pages jemalloc otherwise gives back at once, are kept as long as
 /// the others (up to 1 GiB), because a vector that doubles asks for them again at once.
-///
-/// `cargo bench --bench programs` measured, on two processors, 0.56 times the processor time and
-/// 1.16 times the peak memory of glibc's allocator (geometric means; without options 0.60 and
-/// 1.18), and 0.90 times the mean resident memory on the workload for fragmentation. Short-lived
-/// threads take 1.29 times glibc's time (without options 2.25).
-pub const LOW_MEMORY: &str = cache_oblivious_off!(
-    "narenas:1,tcache_nslots_small_max:32,oversize_threshold:1073741824,dirty_decay_ms:200"
-);
+pub const LOW_MEMORY: &str =
+    cache_oblivious_off!("narenas:1,oversize_threshold:1073741824,dirty_decay_ms:200");
 
-/// Less time for more memory: huge pages on Linux (where the system grants them to those who ask,
-/// see `/sys/kernel/mm/transparent_hugepage/enabled`), and with glibc a background thread that
-/// gives pages back, so that others need not. Each arena in use then holds at least 2 MiB, so there
-/// is one for each processor instead of four. The background thread does not exist in a child after
-/// `fork`.
-///
-/// Blocks of 8 MiB and more, whose pages jemalloc otherwise gives back at once, are kept as long as
-/// the others (up to 1 GiB).
-///
-/// `cargo bench --bench programs` measured, on two processors, 0.52 times the processor time and
-/// 1.50 times the peak memory of glibc's allocator (geometric means; without options 0.60 and
-/// 1.18). Vectors that double take 0.71 times glibc's time instead of 1.97.
-pub const THROUGHPUT: &str = if cfg!(all(target_os = "linux", target_env = "gnu")) {
+/// Less time in the kernel, for memory: a page that was touched once is kept for good, and on Linux
+/// pages are huge where the system grants them to those who ask (see
+/// `/sys/kernel/mm/transparent_hugepage/enabled`). Each arena in use then holds at least 2 MiB, so
+/// there is one for each processor instead of four. For programs that end, not for those that idle:
+/// what a peak took is not given back.
+pub const FEWER_PAGE_FAULTS: &str = if cfg!(target_os = "linux") {
     cache_oblivious_off!(
-        "background_thread:true,thp:always,narenas_ratio:1,oversize_threshold:1073741824"
+        "thp:always,narenas_ratio:1,oversize_threshold:1073741824,dirty_decay_ms:-1,\
+         muzzy_decay_ms:-1"
+    )
+} else {
+    cache_oblivious_off!("oversize_threshold:1073741824,dirty_decay_ms:-1,muzzy_decay_ms:-1")
+};
+
+/// Less memory after a load, for a process that stays: unused pages go back within a second instead
+/// of ten, on Linux with glibc from a background thread, so that they do while the process idles
+/// too; small thread caches; and on Linux one arena for each processor instead of four. The
+/// background thread does not exist in a child after `fork`.
+pub const SERVER: &str = if cfg!(all(target_os = "linux", target_env = "gnu")) {
+    cache_oblivious_off!(
+        "background_thread:true,narenas_ratio:1,tcache_nslots_small_max:32,dirty_decay_ms:1000"
     )
 } else if cfg!(target_os = "linux") {
-    cache_oblivious_off!("thp:always,narenas_ratio:1,oversize_threshold:1073741824")
+    cache_oblivious_off!("narenas_ratio:1,tcache_nslots_small_max:32,dirty_decay_ms:1000")
 } else {
-    cache_oblivious_off!("oversize_threshold:1073741824")
+    cache_oblivious_off!("tcache_nslots_small_max:32,dirty_decay_ms:1000")
 };
 
 /// Heap profiles from the start, of one allocation in every 512 KiB on average; see

@@ -64,9 +64,10 @@ fn types() {
     let _: [Option<usize>; 6] = [allocated, active, metadata, resident, mapped, retained];
     let ThreadStats { allocated, deallocated, .. } = ThreadStats::default();
     let _: [u64; 2] = [allocated, deallocated];
-    let _: [&str; 5] = [
+    let _: [&str; 6] = [
         conf::LOW_MEMORY,
-        conf::THROUGHPUT,
+        conf::FEWER_PAGE_FAULTS,
+        conf::SERVER,
         conf::PROFILING,
         conf::PROFILING_ARMED,
         conf::BENCHMARKING,

@@ -16,7 +16,7 @@
 //! * `--try 'NAME=OPTIONS'`: one more row for jemalloc with these options; repeatable;
 //! * `--build`: builds everything and measures nothing; `--built`: runs what is built already;
 //! * `--from FILE`: prints an earlier run, which each run leaves in a file that it names; with
-//!   several, the goals are given for each of them, and the tables of the last;
+//!   several, the goals and the searches are given for each of them, and the tables of the last;
 //! * `--write`: writes the parts of docs/figures.md that are marked for it, the plots beside it, and
 //!   the lock file of the programs; with `--half chooses`, the marked part of docs/presets.md.
 
@@ -50,8 +50,14 @@ const ALLOCATORS: &[(&str, &str, Option<&str>, &str)] = &[
     ("glibc", "glibc", None, "no `#[global_allocator]`"),
     ("alloc-switch", "alloc-switch", None, "`global_allocator!()`"),
     ("again", "alloc-switch", None, "the same file once more: what differs is noise"),
-    ("throughput", "alloc-switch", Some(conf::THROUGHPUT), "with the options of `THROUGHPUT`"),
+    (
+        "fewer-page-faults",
+        "alloc-switch",
+        Some(conf::FEWER_PAGE_FAULTS),
+        "with the options of `FEWER_PAGE_FAULTS`",
+    ),
     ("low-memory", "alloc-switch", Some(conf::LOW_MEMORY), "with the options of `LOW_MEMORY`"),
+    ("server", "alloc-switch", Some(conf::SERVER), "with the options of `SERVER`"),
     ("mimalloc", "mimalloc", None, "the crate `mimalloc`"),
 ];
 
@@ -97,7 +103,10 @@ fn main() {
             ("docs/figures.md", "summary", last.summary()),
             ("docs/figures.md", "real", last.tables() + &page::goals(&sessions)),
         ],
-        false => vec![("docs/presets.md", "presets", last.presets())],
+        false => {
+            let searches: Vec<_> = sessions.iter().map(page::Session::presets).collect();
+            vec![("docs/presets.md", "presets", searches.join("\n"))]
+        }
     };
     for (page, name, text) in parts {
         println!("{text}");

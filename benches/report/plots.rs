@@ -10,7 +10,7 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 /// An allocator looks the same in every plot.
 const LOOKS: [(&str, RGBColor); 6] = [
     ("alloc-switch", RGBColor(0x00, 0x72, 0xB2)),
-    ("throughput", RGBColor(0xD5, 0x5E, 0x00)),
+    ("fewer-page-faults", RGBColor(0xD5, 0x5E, 0x00)),
     ("low-memory", RGBColor(0x00, 0x9E, 0x73)),
     ("mimalloc", RGBColor(0xCC, 0x79, 0xA7)),
     ("snmalloc", RGBColor(0xE6, 0x9F, 0x00)),

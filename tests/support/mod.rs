@@ -3,6 +3,7 @@
 
 #![allow(dead_code)] // each test program uses its part
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -15,8 +16,8 @@ use serde_json::Value;
 pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Cargo overwrites `target/debug/NAME` when NAME is built another way, so building and taking the
-/// file away is one step.
-static BUILDING: Mutex<()> = Mutex::new(());
+/// file away is one step; for each target directory a lock of its own.
+static BUILDING: Mutex<BTreeMap<String, &'static Mutex<()>>> = Mutex::new(BTreeMap::new());
 
 /// A call of Cargo on a fixture.
 #[derive(Clone)]
@@ -102,10 +103,15 @@ impl Fixture {
         cargo
     }
 
-    /// Builds into a target directory of their own need not wait for each other.
-    fn lock(&self) -> Option<MutexGuard<'static, ()>> {
-        let apart = self.args.iter().any(|arg| arg == "--target-dir");
-        (!apart).then(|| BUILDING.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Builds into different target directories need not wait for each other.
+    fn lock(&self) -> MutexGuard<'static, ()> {
+        let argument = self.args.iter().skip_while(|arg| *arg != "--target-dir").nth(1);
+        let variable = self.env.iter().find(|(key, _)| key == "CARGO_TARGET_DIR");
+        let directory = argument.or(variable.map(|(_, value)| value)).cloned().unwrap_or_default();
+        let mut building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
+        let lock = *building.entry(directory).or_insert_with(|| Box::leak(Box::default()));
+        drop(building);
+        lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Cargo's own output, for `cargo tree` and for builds that are expected to fail.

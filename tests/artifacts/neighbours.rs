@@ -1,14 +1,11 @@
 //! What one crate of a build does to another: Cargo unifies features over all of them.
-#![cfg(all(target_os = "linux", target_env = "gnu"))]
-
-mod support;
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::support::{self, fixture, jemalloc, run, Built};
 use object::{Object, ObjectSymbol};
-use support::{fixture, jemalloc, run, Built};
 
 /// The names of a file's symbols, static and dynamic.
 fn symbols(file: &Path) -> Vec<String> {

@@ -1,13 +1,10 @@
 //! Names, editions and lints of the crates that call the macros, and types that do not fit.
-#![cfg(all(target_os = "linux", target_env = "gnu"))]
-
-mod support;
 
 use std::fs;
 use std::path::Path;
 
+use crate::support::{self, fixture, jemalloc, Built};
 use serde_json::Value;
-use support::{fixture, jemalloc, Built};
 
 const EDITIONS: [&str; 4] = ["2015", "2018", "2021", "2024"];
 

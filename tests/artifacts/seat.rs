@@ -1,15 +1,12 @@
 //! `executable`: a library crate that owns the static of programs; and a sanitizer that the build
 //! script cannot see.
-#![cfg(all(target_os = "linux", target_env = "gnu"))]
-
-mod support;
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::support::{fixture, jemalloc, run};
 use object::{Object, ObjectSymbol};
-use support::{fixture, jemalloc, run};
 
 fn has_symbol(file: &Path, name: &str) -> bool {
     let bytes = fs::read(file).unwrap();
@@ -43,7 +40,7 @@ fn programs_get_what_the_crate_says_that_they_link() {
     }
 }
 
-/// Without the argument the crate is a library, and warned of it in tests/test_sound_macro.rs.
+/// Without the argument the crate is a library, and warned of it in `callers.rs`.
 #[test]
 fn without_the_argument_they_get_the_system_allocator() {
     let built = fixture("seat-users").features("says-nothing").build();

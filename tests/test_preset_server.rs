@@ -4,4 +4,4 @@
 #[path = "support/presets.rs"]
 mod presets;
 
-preset!(THROUGHPUT);
+preset!(SERVER);

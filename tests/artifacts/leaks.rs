@@ -1,13 +1,10 @@
 //! Variables and flags that an outer build has left behind: each changes nothing, or stops the
 //! build with a sentence; and once they are gone, the same target directory builds again.
-#![cfg(all(target_os = "linux", target_env = "gnu"))]
-
-mod support;
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use support::{fixture, run, Fixture};
+use crate::support::{fixture, run, Fixture};
 
 fn archive() -> PathBuf {
     fixture("app").command("check").build().jemalloc()

@@ -1,11 +1,8 @@
 //! What the compiler knows of a block, and whose blocks a self-check looks at.
-#![cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
-
-mod support;
 
 use std::process::Command;
 
-use support::{fixture, jemalloc, run, Fixture};
+use crate::support::{self, fixture, jemalloc, run, Fixture};
 
 /// The optimiser is what used to go wrong, so this is built in release.
 #[track_caller]

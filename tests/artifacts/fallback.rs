@@ -3,17 +3,14 @@
 //! The target of this machine is on the list, so the fallback is seen where a compiler says that it
 //! builds for the vendor openwrt. Cargo, the build script and the rule then know an unlisted
 //! target, and what is built runs here.
-#![cfg(all(target_os = "linux", target_env = "gnu"))]
-
-mod support;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::{env, fs};
 
+use crate::support::{self, fixture, jemalloc, run, Fixture};
 use object::{Object, ObjectSection};
-use support::{fixture, jemalloc, run, Fixture};
 
 const UNLISTED: &str = "target not on the jemalloc list";
 

@@ -1,12 +1,10 @@
 //! tikv-jemalloc-sys 0.6, on which many other crates hold a program.
 
-mod support;
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::{env, fs};
 
-use support::{run, ROOT};
+use crate::support::{run, ROOT};
 
 /// A Cargo in a workspace of its own, with a target directory for all of these.
 fn cargo(folder: &str, arguments: &[&str]) -> Output {

@@ -28,9 +28,7 @@ const ALLOCATORS: &[(&str, &str, &str)] = &[
     ("system", "", "no `#[global_allocator]`: glibc"),
     ("jemalloc", "stock", "`tikv_jemallocator::Jemalloc`, registered by hand"),
     ("alloc-switch", "switch", "`global_allocator!()`"),
-    ("low-memory", "low-memory", "`global_allocator!(conf = LOW_MEMORY)`"),
-    ("fewer-page-faults", "fewer-page-faults", "`global_allocator!(conf = FEWER_PAGE_FAULTS)`"),
-    ("server", "server", "`global_allocator!(conf = SERVER)`"),
+    ("one-arena", "one-arena", "`global_allocator!(conf = ONE_ARENA)`"),
     ("profiling", "profiling", "`global_allocator!(conf = PROFILING)`, feature `profiling`"),
     ("benchmarking", "benchmarking", "`global_allocator!(conf = BENCHMARKING)`"),
     ("mimalloc", "mimalloc", "the crate `mimalloc`"),
@@ -153,8 +151,7 @@ fn build(options: &Options) -> Vec<Allocator> {
             for (name, features) in [
                 ("musl", ""),
                 ("musl+alloc-switch", "switch"),
-                ("musl+low-memory", "low-memory"),
-                ("musl+fewer-page-faults", "fewer-page-faults"),
+                ("musl+one-arena", "one-arena"),
                 ("musl+mimalloc", "mimalloc"),
             ] {
                 let program = build_one(command, Some(MUSL), name, features);
@@ -273,8 +270,7 @@ fn tables(figures: &Figures) -> String {
 
 /// File names and their SVG.
 fn plots(figures: &Figures) -> Vec<(&'static str, String)> {
-    let names =
-        ["alloc-switch", "fewer-page-faults", "low-memory", "server", "mimalloc", "snmalloc"];
+    let names = ["alloc-switch", "one-arena", "mimalloc", "snmalloc"];
     let shown: Vec<_> = names.into_iter().filter_map(|n| Some((n, figures.find(n)?))).collect();
     let names: Vec<_> = shown.iter().map(|(name, _)| *name).collect();
     let row = |name: &str, value: &dyn Fn(usize, &str) -> f64| {

@@ -102,7 +102,7 @@
 /// ```no_run
 /// # fn main() {}
 /// # #[cfg(any())] mod only_in_an_executable {
-/// alloc_switch::global_allocator!(conf = [alloc_switch::conf::LOW_MEMORY, "narenas:4"]);
+/// alloc_switch::global_allocator!(conf = [alloc_switch::conf::ONE_ARENA, "dirty_decay_ms:1000"]);
 /// # }
 /// ```
 ///

@@ -455,14 +455,7 @@ fn presets_start_silently_with_5_3_0() {
     for features in ["override-malloc", "override-malloc,profiling"] {
         let built =
             fixture("conf").features(features).prebuilt_jemalloc(Path::new(&library)).build();
-        for preset in [
-            "low_memory",
-            "fewer_page_faults",
-            "server",
-            "profiling",
-            "profiling_armed",
-            "benchmarking",
-        ] {
+        for preset in ["one_arena", "profiling", "profiling_armed", "benchmarking"] {
             let mut program = Command::new(built.file(preset));
             assert_eq!(started(&mut program, ""), "", "{preset}");
             // and it would say something
@@ -577,9 +570,8 @@ fn slips_of_the_pen() {
 /// Every preset, for every target and version that it may be compiled for, is taken.
 #[test]
 fn presets_are_taken() {
-    use conf::{BENCHMARKING, FEWER_PAGE_FAULTS, LOW_MEMORY, PROFILING, PROFILING_ARMED, SERVER};
-    let presets = [BENCHMARKING, FEWER_PAGE_FAULTS, LOW_MEMORY, PROFILING, PROFILING_ARMED, SERVER];
-    for preset in presets {
+    use conf::{BENCHMARKING, ONE_ARENA, PROFILING, PROFILING_ARMED};
+    for preset in [BENCHMARKING, ONE_ARENA, PROFILING, PROFILING_ARMED] {
         assert_eq!(sentence(preset, &LINKED), "");
         if LINKED.version == Version::Unknown {
             for version in [Version::V5_3_0, Version::V5_3_1] {

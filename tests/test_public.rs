@@ -64,14 +64,8 @@ fn types() {
     let _: [Option<usize>; 6] = [allocated, active, metadata, resident, mapped, retained];
     let ThreadStats { allocated, deallocated, .. } = ThreadStats::default();
     let _: [u64; 2] = [allocated, deallocated];
-    let _: [&str; 6] = [
-        conf::LOW_MEMORY,
-        conf::FEWER_PAGE_FAULTS,
-        conf::SERVER,
-        conf::PROFILING,
-        conf::PROFILING_ARMED,
-        conf::BENCHMARKING,
-    ];
+    let _: [&str; 4] =
+        [conf::ONE_ARENA, conf::PROFILING, conf::PROFILING_ARMED, conf::BENCHMARKING];
     let _: Option<&str> = conf::ENVIRONMENT;
     assert_eq!(std::mem::size_of::<Chosen>(), 0);
     generic(&ALLOCATOR);

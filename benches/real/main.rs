@@ -50,14 +50,7 @@ const ALLOCATORS: &[(&str, &str, Option<&str>, &str)] = &[
     ("glibc", "glibc", None, "no `#[global_allocator]`"),
     ("alloc-switch", "alloc-switch", None, "`global_allocator!()`"),
     ("again", "alloc-switch", None, "the same file once more: what differs is noise"),
-    (
-        "fewer-page-faults",
-        "alloc-switch",
-        Some(conf::FEWER_PAGE_FAULTS),
-        "with the options of `FEWER_PAGE_FAULTS`",
-    ),
-    ("low-memory", "alloc-switch", Some(conf::LOW_MEMORY), "with the options of `LOW_MEMORY`"),
-    ("server", "alloc-switch", Some(conf::SERVER), "with the options of `SERVER`"),
+    ("one-arena", "alloc-switch", Some(conf::ONE_ARENA), "with the options of `ONE_ARENA`"),
     ("mimalloc", "mimalloc", None, "the crate `mimalloc`"),
 ];
 

@@ -10,8 +10,8 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 /// An allocator looks the same in every plot.
 const LOOKS: [(&str, RGBColor); 6] = [
     ("alloc-switch", RGBColor(0x00, 0x72, 0xB2)),
-    ("fewer-page-faults", RGBColor(0xD5, 0x5E, 0x00)),
-    ("low-memory", RGBColor(0x00, 0x9E, 0x73)),
+    ("huge-pages", RGBColor(0xD5, 0x5E, 0x00)),
+    ("one-arena", RGBColor(0x00, 0x9E, 0x73)),
     ("mimalloc", RGBColor(0xCC, 0x79, 0xA7)),
     ("snmalloc", RGBColor(0xE6, 0x9F, 0x00)),
     ("server", RGBColor(0x56, 0xB4, 0xE9)),

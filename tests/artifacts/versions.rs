@@ -30,6 +30,18 @@ fn a_program_has_jemalloc_5_3_0() {
     assert_eq!(String::from_utf8_lossy(&out.stderr), "");
 }
 
+/// The core of the tests once more, on that jemalloc: in place and hard use, numbers, the handle,
+/// controls, profiles, presets.
+#[test]
+fn the_core_of_the_tests_holds_on_jemalloc_5_3_0() {
+    let out = cargo("jemalloc-0.6", &["test", "--tests"]);
+    let out = String::from_utf8_lossy(&out.stdout);
+    let passed: Vec<&str> =
+        out.lines().filter_map(|line| line.strip_prefix("test result: ok. ")).collect();
+    let programs = passed.iter().filter(|result| !result.starts_with("0 passed")).count();
+    assert_eq!(programs, 7, "{out}");
+}
+
 /// rocksdb 0.24 with its feature `jemalloc` takes 0.6, and this crate with it.
 #[test]
 fn a_program_beside_rocksdb_resolves() {

@@ -23,18 +23,12 @@ static ALLOCATOR: snmalloc_rs::SnMalloc = snmalloc_rs::SnMalloc;
 
 #[cfg(all(
     feature = "switch",
-    not(any(feature = "low-memory", feature = "fewer-page-faults", feature = "server", feature = "profiling", feature = "benchmarking"))
+    not(any(feature = "one-arena", feature = "profiling", feature = "benchmarking"))
 ))]
 alloc_switch::global_allocator!();
 
-#[cfg(feature = "low-memory")]
-alloc_switch::global_allocator!(conf = alloc_switch::conf::LOW_MEMORY);
-
-#[cfg(feature = "fewer-page-faults")]
-alloc_switch::global_allocator!(conf = alloc_switch::conf::FEWER_PAGE_FAULTS);
-
-#[cfg(feature = "server")]
-alloc_switch::global_allocator!(conf = alloc_switch::conf::SERVER);
+#[cfg(feature = "one-arena")]
+alloc_switch::global_allocator!(conf = alloc_switch::conf::ONE_ARENA);
 
 #[cfg(feature = "profiling")]
 alloc_switch::global_allocator!(conf = alloc_switch::conf::PROFILING);

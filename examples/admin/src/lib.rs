@@ -17,6 +17,7 @@
 //! What the allocator cannot do is answered with 501 and a sentence that says why.
 
 use std::fmt::Write as _;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use alloc_switch::{Error, Handle, ReportForm};
@@ -69,17 +70,18 @@ async fn blocking(answer: impl FnOnce() -> Result<Response, Failure> + Send + 's
 /// browser then names the page in `Origin`; and one that had its own name resolved to this address
 /// names that in `Host`. Neither is a person with `curl`, or Prometheus.
 async fn refuse_web_pages(request: Request, next: Next) -> Response {
-    fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-        headers.get(name).map(|value| value.to_str().unwrap_or_default())
+    fn all<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
+        headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default()).collect()
     }
 
     let headers = request.headers();
-    let host = text(headers, "host").unwrap_or_default();
-    let own_page = text(headers, "origin").is_none_or(|origin| origin == format!("http://{host}"));
-    let site = text(headers, "sec-fetch-site");
-    if own_page
-        && site.is_none_or(|site| matches!(site, "none" | "same-origin"))
-        && is_address(host)
+    let is_own = |host: &str| {
+        let own = format!("http://{host}");
+        is_address(host) && all(headers, "origin").iter().all(|origin| *origin == own)
+    };
+    let site = all(headers, "sec-fetch-site");
+    if matches!(*all(headers, "host"), [host] if is_own(host))
+        && site.iter().all(|site| matches!(*site, "none" | "same-origin"))
     {
         return next.run(request).await;
     }
@@ -94,8 +96,13 @@ fn is_address(host: &str) -> bool {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
-    let bare = without_port.trim_start_matches('[').trim_end_matches(']');
-    without_port.eq_ignore_ascii_case("localhost") || bare.parse::<std::net::IpAddr>().is_ok()
+    match without_port.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(bare) => bare.parse::<Ipv6Addr>().is_ok(),
+        None => {
+            without_port.eq_ignore_ascii_case("localhost")
+                || without_port.parse::<Ipv4Addr>().is_ok()
+        }
+    }
 }
 
 /// Why there is no answer.

@@ -243,6 +243,19 @@ fn web_pages_are_refused() {
     assert_eq!(as_host("rebound.example.org:6780"), "403");
     assert_eq!(as_host("127.0.0.1.example.org"), "403");
     assert_eq!(as_host(""), "403");
+    for host in ["[127.0.0.1", "[127.0.0.1]", "127.0.0.1]", "[localhost]"] {
+        assert_eq!(as_host(host), "403", "{host}");
+    }
+    // The second of two counts as much as the first.
+    let own = format!("http://{}", server.address);
+    let twice = [
+        format!("Origin: {own}\r\nOrigin: https://example.org"),
+        "Sec-Fetch-Site: none\r\nSec-Fetch-Site: cross-site".to_owned(),
+        "Host: rebound.example.org".to_owned(),
+    ];
+    for more in twice {
+        assert_eq!(as_host(&format!("{}\r\n{more}", server.address)), "403", "{more}");
+    }
     for host in ["localhost:6780", "localhost", "127.0.0.1", "[::1]:6780", "[::1]"] {
         assert_eq!(as_host(host), "200", "{host}");
     }

@@ -7,13 +7,7 @@ use alloc_switch::{conf, InPlaceAlloc, ReportForm};
 
 alloc_switch::global_allocator!(
     static ALLOCATOR,
-    conf = [
-        conf::LOW_MEMORY,
-        conf::FEWER_PAGE_FAULTS,
-        conf::SERVER,
-        conf::PROFILING_ARMED,
-        "narenas:3"
-    ]
+    conf = [conf::ONE_ARENA, conf::PROFILING_ARMED, "narenas:3"]
 );
 
 fn main() {

@@ -4,4 +4,4 @@
 #[path = "support/presets.rs"]
 mod presets;
 
-preset!(SERVER);
+preset!(ONE_ARENA);

@@ -96,8 +96,8 @@ impl Session {
         let figures = &self.figures;
         let (large, servers) = (self.part("large", Some(false)), self.part("servers", Some(false)));
         let mut text = format!(
-            "{} programs and {} servers that people run, which no option was chosen on, as \
-             multiples of glibc's allocator in the geometric mean; less is better. **again** is the \
+            "{} programs and {} servers that people run, which no option was chosen on, as\n\
+             multiples of glibc's allocator in the geometric mean; less is better. **again** is the\n\
              same file as **alloc-switch**: what differs between these two is noise.\n\n\
              | | processor time | peak memory | slowest program | p99 | memory after | idle |\n\
              |---|--:|--:|--:|--:|--:|--:|\n",

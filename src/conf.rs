@@ -240,6 +240,10 @@ impl Key {
         }
     }
 
+    pub const fn is_newer_than_5_3_0(&self) -> bool {
+        matches!(self.not_in, Some(Version::V5_3_0))
+    }
+
     /// The type of `opt.NAME`.
     pub const fn c_type(&self) -> CType {
         let mut takes = self.takes;

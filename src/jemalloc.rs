@@ -10,7 +10,7 @@ use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_uint, c_void, CStr, CString};
 use std::fs::File;
 use std::hint::black_box;
-use std::io::{self, Seek};
+use std::io::{self, Seek, Write};
 use std::mem::{size_of, MaybeUninit};
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::path::Path;
@@ -109,7 +109,10 @@ pub(crate) fn thread_stats() -> Option<ThreadStats> {
 /// `opt.*`
 #[inline]
 pub(crate) fn options() -> Option<Options> {
-    let known = KEYS.iter().filter(|key| key.readable);
+    // 5.3.0 tells of an option that it does not take.
+    let is_5_3_0 = read_control::<String>("version").is_ok_and(|it| it.starts_with("5.3.0"));
+    let is_taken = |key: &Key| !(is_5_3_0 && key.is_newer_than_5_3_0());
+    let known = KEYS.iter().filter(|key| key.readable && is_taken(key));
     Some(Options(known.filter_map(|key| Some((key.name, option(key)?))).collect()))
 }
 
@@ -281,10 +284,11 @@ fn profile() -> Result<File, Error> {
                 descriptor => Some(File::from_raw_fd(descriptor)),
             }
         };
-        if let Some(file) = file {
+        if let Some(mut file) = file {
             let path = format!("/proc/self/fd/{}", file.as_raw_fd());
             if fs::metadata(&path).is_ok() {
                 dump(path)?;
+                is_whole(&mut file).map_err(io_error)?;
                 return Ok(file);
             }
         }
@@ -306,8 +310,30 @@ fn profile() -> Result<File, Error> {
     };
     let _ = fs::remove_file(path);
     dumped?;
-    file.rewind().map_err(io_error)?;
+    is_whole(&mut file).map_err(io_error)?;
     Ok(file)
+}
+
+/// jemalloc 5.3.0 takes a write that was cut short for a whole one. A file that takes no more may be
+/// such a one. Its reading begins at its start.
+#[inline]
+fn is_whole(file: &mut File) -> io::Result<()> {
+    let length = file.seek(io::SeekFrom::End(0))?;
+    #[cfg(unix)]
+    {
+        let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: 0 };
+        // SAFETY: the call fills in the limit.
+        unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) };
+        // A write beyond it is answered with a signal.
+        #[allow(clippy::unnecessary_cast)] // where C's type has 32 bits it is not
+        let limit = limit.rlim_cur as u64;
+        if length >= limit {
+            return Err(io::Error::from_raw_os_error(libc::EFBIG));
+        }
+    }
+    file.write_all(b"\n")?;
+    file.set_len(length)?;
+    file.rewind()
 }
 
 /// `prof.dump`

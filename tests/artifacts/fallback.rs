@@ -38,7 +38,7 @@ fn unlisted(name: &str) -> Fixture {
 }
 
 /// What stands in the file for whoever does not run it.
-fn note(file: &Path) -> String {
+pub fn note(file: &Path) -> String {
     let out = run(Command::new("readelf").args(["-p", ".note.alloc-switch"]).arg(file));
     let line = out.lines().find_map(|line| line.split_once("(")).map(|(head, rest)| {
         let name = head.rsplit("  ").next().unwrap().trim_start();

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::fallback::note;
 use crate::support::{fixture, jemalloc, run};
 use object::{Object, ObjectSymbol};
 
@@ -13,10 +14,6 @@ fn has_symbol(file: &Path, name: &str) -> bool {
     let file = object::File::parse(&*bytes).unwrap();
     let found = file.symbols().any(|s| s.is_definition() && s.name() == Ok(name));
     found
-}
-
-fn note(file: &Path) -> String {
-    run(Command::new("readelf").args(["-p", ".note.alloc-switch"]).arg(file))
 }
 
 /// The package of the crate that owns the static has a program, and another package has two.
@@ -35,7 +32,7 @@ fn programs_get_what_the_crate_says_that_they_link() {
             let file = built.file(program);
             assert!(has_symbol(file, "_rjem_mallocx"), "{program}");
             assert!(has_symbol(file, "_rjem_malloc_conf"), "{program}");
-            assert!(note(file).contains(&line), "{program}: {}", note(file));
+            assert_eq!(note(file), line, "{program}");
         }
     }
 }

@@ -240,6 +240,7 @@ impl Key {
         }
     }
 
+    /// Whether 5.3.0 refuses the option, even if its `mallctl` tells of it.
     pub const fn is_newer_than_5_3_0(&self) -> bool {
         matches!(self.not_in, Some(Version::V5_3_0))
     }

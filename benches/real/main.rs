@@ -285,7 +285,7 @@ impl Work<'_> {
         ];
         let [off, armed] = [Some("prof:false"), None].map(|conf| {
             let mut command = run::command(&file, program.command, &filled);
-            run::instructions(command.envs(conf.map(|conf| (run::CONF, conf))), &out)
+            run::instructions(&mut command, conf, &out)
         });
         Run::parse(&workload, 1, &format!("user=0 sys=0 off={off} armed={armed}"))
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::programs::{self, Program, Source};
 use crate::report::plots::{self, Panel, Row};
-use crate::report::{row, short, Allocator, Figures, Run};
+use crate::report::{geometric_mean, row, short, Allocator, Figures, Run};
 use crate::{SIZES, THREADS};
 
 /// What one call measured, and where.
@@ -206,7 +206,7 @@ impl Session {
             let off = format!("{:.0}", count(program, "off") / 1e6);
             row(&mut text, short(program), [off, format!("{ratio:.4}")].into_iter());
         }
-        let mean = (ratios.map(f64::ln).sum::<f64>() / armed.len() as f64).exp();
+        let mean = geometric_mean(ratios);
         row(&mut text, "**geometric mean**", ["".into(), format!("**{mean:.4}**")].into_iter());
         text + "\n"
     }
@@ -382,7 +382,11 @@ pub fn goals(sessions: &[Session]) -> String {
             let holds = if value.0 <= *limit { "" } else { ": missed" };
             Some(format!("{:.2} {}{holds}", value.0, short(value.1)))
         };
-        let cells = sessions.iter().map(|session| value(session).unwrap_or("-".into()));
+        let values: Vec<_> = sessions.iter().map(value).collect();
+        if values.iter().all(Option::is_none) {
+            continue; // a preset that was taken out, and that nobody has tried again
+        }
+        let cells = values.into_iter().map(|value| value.unwrap_or("-".into()));
         let title = METRICS.iter().chain(&SERVED).find(|m| m.1 == *metric).expect("a metric").0;
         let title = format!("{name}, {}, of {against}'s", title.to_lowercase());
         let title = if *worst { format!("{title}, on the worst program") } else { title };

@@ -12,7 +12,7 @@ use crate::report::measure::{self, Used};
 use crate::report::{Allocator, Run};
 
 /// The environment variable that jemalloc under its prefix reads.
-pub const CONF: &str = "_RJEM_MALLOC_CONF";
+const CONF: &str = "_RJEM_MALLOC_CONF";
 
 /// Fills in `{name}`s, and makes a command of leading `VARIABLE=VALUE` words and arguments. It has
 /// no other environment: nobody's options, and the same length for everyone.
@@ -77,7 +77,8 @@ pub fn program(
 }
 
 /// How many instructions a command executes.
-pub fn instructions(command: &Command, out: &Path) -> u64 {
+pub fn instructions(command: &mut Command, conf: Option<&str>, out: &Path) -> u64 {
+    command.envs(conf.map(|conf| (CONF, conf)));
     let mut valgrind = Command::new("valgrind");
     valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
     valgrind.arg(command.get_program()).args(command.get_args());

@@ -77,8 +77,7 @@ impl Figures {
 
     /// The geometric mean of the ratios on some workloads.
     pub fn mean(&self, workloads: &[String], allocator: usize, other: usize, metric: &str) -> f64 {
-        let logs = workloads.iter().map(|w| self.ratio(w, allocator, other, metric).ln());
-        (logs.sum::<f64>() / workloads.len() as f64).exp()
+        geometric_mean(workloads.iter().map(|w| self.ratio(w, allocator, other, metric)))
     }
 
     /// The largest ratio, and where.
@@ -136,6 +135,11 @@ pub fn short(workload: &str) -> &str {
 
 pub fn row(text: &mut String, name: &str, cells: impl Iterator<Item = String>) {
     writeln!(text, "| {name} | {} |", cells.collect::<Vec<_>>().join(" | ")).unwrap();
+}
+
+pub fn geometric_mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let count = values.len() as f64;
+    (values.map(f64::ln).sum::<f64>() / count).exp()
 }
 
 pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {

@@ -319,6 +319,9 @@ fn profile() -> Result<File, Error> {
 #[inline]
 fn is_whole(file: &mut File) -> io::Result<()> {
     let length = file.seek(io::SeekFrom::End(0))?;
+    if length == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into()); // it was written elsewhere
+    }
     #[cfg(unix)]
     {
         let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: 0 };

@@ -47,7 +47,7 @@ fn fail(sentence: &str) -> ExitCode {
 }
 
 fn serve(address: SocketAddr) -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_io().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(address).await?;
         println!("{ALLOCATOR}: http://{}", listener.local_addr()?);

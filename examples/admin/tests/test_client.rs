@@ -264,6 +264,25 @@ fn web_pages_are_refused() {
     }
 }
 
+/// A client that holds more connections than the process may have is waited out.
+#[test]
+fn too_many_connections_do_not_end_it() {
+    let mut process = Command::new("sh")
+        .args(["-c", "ulimit -n 32 && exec \"$0\" 127.0.0.1:0", PROGRAM])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let (allocator, address) = line.trim().split_once(": http://").expect(&line);
+    let mut server = Server { allocator: allocator.into(), address: address.into(), process };
+    let idle: Vec<_> = (0..64).map(|_| TcpStream::connect(&server.address).unwrap()).collect();
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    assert_eq!(server.process.try_wait().unwrap(), None, "it runs");
+    drop(idle);
+    assert_eq!(server.get("/allocator").status_code, 200);
+}
+
 #[test]
 fn it_listens_to_others_only_when_told() {
     let out = Command::new(PROGRAM).arg("0.0.0.0:0").output().unwrap();

@@ -24,7 +24,7 @@ fn another_allocator_has_no_controls() {
 mod jemalloc {
     use alloc_switch::Error::{self, *};
 
-    use super::process::in_fork;
+    use super::process::{in_bare_thread, in_fork};
     use super::ALLOCATOR;
 
     #[derive(Clone, Copy, Debug, PartialEq)]
@@ -393,15 +393,13 @@ mod jemalloc {
             }
             // Each arena, the one for huge blocks and the one just made too.
             for arena in 0..created + 2 {
-                std::thread::spawn(move || {
+                in_bare_thread(|| {
                     let _ = ALLOCATOR.write_control("thread.arena", arena);
                     works();
                     let large = std::hint::black_box(vec![1_u8; 16 << 20]);
                     let _ = ALLOCATOR.purge();
                     drop(large);
-                })
-                .join()
-                .unwrap();
+                });
             }
             for name in CALLABLE {
                 let answer = ALLOCATOR.call_control(name);

@@ -11,7 +11,7 @@ use std::thread;
 
 use alloc_switch::InPlaceAlloc;
 
-use crate::process::{in_fork, MIB};
+use crate::process::{in_bare_thread, in_fork, MIB};
 use crate::ALLOCATOR;
 
 /// xorshift64*: the same numbers in every run.
@@ -416,7 +416,9 @@ fn fork_under_load() {
                         (0..3).all(|_| some_work() == WORK) && held.iter().all(|&byte| byte == 7);
                     drop(held);
                     let _ = ALLOCATOR.purge();
-                    u8::from(good && thread::spawn(some_work).join().unwrap() == WORK)
+                    let mut work = 0;
+                    in_bare_thread(|| work = some_work());
+                    u8::from(good && work == WORK)
                 });
                 assert_eq!(status, 1);
             }

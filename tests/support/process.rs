@@ -56,26 +56,46 @@ pub fn purge_gives_memory_back(allocator: &dyn alloc_switch::Handle, can: bool) 
     drop(last);
 }
 
+/// Runs `work` in a thread of its own and waits for it, in a forked child too, where a thread of
+/// the standard library may wait for ever: that has a lock for its threads' names and stacks, which
+/// another thread of the parent may have held. glibc's own locks are whole after `fork`.
+pub fn in_bare_thread<F: FnOnce() + Send>(work: F) {
+    use std::ffi::c_void;
+    use std::ptr;
+
+    extern "C" fn start<F: FnOnce()>(work: *mut c_void) -> *mut c_void {
+        // SAFETY: it is the `Option` below, which nobody else touches until this thread has ended.
+        let work = unsafe { &mut *work.cast::<Option<F>>() };
+        work.take().expect("called once")();
+        ptr::null_mut()
+    }
+
+    let mut work = Some(work);
+    let mut thread = 0;
+    // SAFETY: `thread` is filled by the first call, and `work` outlives the thread, which the second
+    // call waits for. A panic there ends the process: `start` is no Rust function.
+    unsafe {
+        let argument = (&raw mut work).cast();
+        assert_eq!(libc::pthread_create(&mut thread, ptr::null(), start::<F>, argument), 0);
+        assert_eq!(libc::pthread_join(thread, ptr::null_mut()), 0);
+    }
+}
+
 /// Runs `child` in a forked process, which ends there, and returns what it exited with.
 pub fn in_fork(child: impl FnOnce() -> u8) -> i32 {
-    extern "C" {
-        fn fork() -> i32;
-        fn waitpid(pid: i32, status: *mut i32, options: i32) -> i32;
-        fn _exit(status: i32) -> !;
-    }
     // SAFETY: the child calls nothing but `child` and `_exit`; it is the allocator's part that is
     // tested.
     unsafe {
-        match fork() {
+        match libc::fork() {
             -1 => panic!("{}", std::io::Error::last_os_error()),
             0 => {
                 let status =
                     std::panic::catch_unwind(std::panic::AssertUnwindSafe(child)).unwrap_or(255);
-                _exit(status.into())
+                libc::_exit(status.into())
             }
             pid => {
                 let mut status = 0;
-                assert_eq!(waitpid(pid, &mut status, 0), pid);
+                assert_eq!(libc::waitpid(pid, &mut status, 0), pid);
                 assert_eq!(status & 0x7f, 0, "the child was ended by signal {}", status & 0x7f);
                 status >> 8 & 0xff
             }

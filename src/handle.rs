@@ -178,8 +178,9 @@ pub trait Handle: Sync {
     ///
     /// # Errors
     ///
-    /// Those of [`start_profile`](Self::start_profile); [`Error::Path`] if the path has a NUL in
-    /// it; [`Error::Io`] if the file cannot be written, which then does not stay behind.
+    /// Those of [`dump_profile_to`](Self::dump_profile_to); [`Error::Path`] if the path has a NUL
+    /// in it; [`Error::Io`] if the file cannot be written. A new file then does not stay behind; one
+    /// that was there before, or what a link leads to, is left empty.
     fn dump_profile(&self, path: &Path) -> Result<(), Error> {
         let _ = path;
         Err(Error::Unsupported)
@@ -187,12 +188,14 @@ pub trait Handle: Sync {
 
     /// Writes the heap profile, as [`dump_profile`](Self::dump_profile) would, to `out`. It needs
     /// no folder that can be written to on Linux, where it goes through memory (`memfd_create`);
-    /// elsewhere it goes through a file in [`std::env::temp_dir`], which does not stay behind.
+    /// elsewhere, and without `/proc`, it goes through a file in a folder of its own in
+    /// [`std::env::temp_dir`], which does not stay behind. Without `/proc` it does not tell what is
+    /// loaded, so that its addresses have no names.
     ///
     /// # Errors
     ///
     /// Those of [`start_profile`](Self::start_profile); [`Error::Io`] if `out` fails, or there is
-    /// no room for the profile.
+    /// no room for the profile; [`Error::TooManyFiles`] if no descriptor is free.
     fn dump_profile_to(&self, out: &mut dyn io::Write) -> Result<(), Error> {
         let _ = out;
         Err(Error::Unsupported)
@@ -467,6 +470,8 @@ pub enum Error {
     UnsafeControl,
     /// Something else than the allocator failed.
     Io(io::ErrorKind),
+    /// The process, or the system, may open no more files.
+    TooManyFiles,
     /// jemalloc refused, with this error number.
     Jemalloc(i32),
 }
@@ -499,6 +504,9 @@ impl fmt::Display for Error {
                  control: it may take a pointer, or memory that is in use",
             ),
             Error::Io(kind) => kind.fmt(f),
+            Error::TooManyFiles => {
+                f.write_str("the process, or the system, may open no more files (RLIMIT_NOFILE)")
+            }
             Error::Jemalloc(errno) => write!(f, "jemalloc refused with error number {errno}"),
         }
     }

@@ -9,9 +9,10 @@ use std::any::Any;
 use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_uint, c_void, CStr, CString};
 use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
 use std::hint::black_box;
-use std::io::{self, Seek, Write};
-use std::mem::{size_of, MaybeUninit};
+use std::io::{self, BufRead, BufReader, Seek, Write};
+use std::mem::{self, size_of, MaybeUninit};
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::path::Path;
 use std::ptr::NonNull;
@@ -245,16 +246,20 @@ pub(crate) fn reset_profile(lg_sample: Option<u32>) -> Result<(), Error> {
 pub(crate) fn dump_profile(path: &Path) -> Result<(), Error> {
     let mut profile = profile()?;
     let mut write = || {
-        let mut file = File::create(path)?;
+        // What was there before keeps its name: it may be a link or a device.
+        let created = File::options().write(true).create_new(true).open(path);
+        let is_new = created.is_ok();
+        let mut file = match created {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => File::create(path),
+            other => other,
+        }?;
         io::copy(&mut profile, &mut file).inspect_err(|_| {
-            if file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-                let _ = fs::remove_file(path);
-            }
+            let _ = if is_new { fs::remove_file(path) } else { file.set_len(0) };
         })
     };
     write().map(|_| ()).map_err(|error| match error.kind() {
         io::ErrorKind::InvalidInput => Error::Path,
-        kind => Error::Io(kind),
+        _ => io_error(error),
     })
 }
 
@@ -265,7 +270,11 @@ pub(crate) fn dump_profile_to(out: &mut dyn io::Write) -> Result<(), Error> {
 
 #[inline]
 fn io_error(error: io::Error) -> Error {
-    Error::Io(error.kind())
+    match error.raw_os_error() {
+        #[cfg(unix)]
+        Some(libc::EMFILE | libc::ENFILE) => Error::TooManyFiles,
+        _ => Error::Io(error.kind()),
+    }
 }
 
 /// The profile as a file without a name, to be read from its start. jemalloc can only write to a
@@ -284,70 +293,95 @@ fn profile() -> Result<File, Error> {
                 descriptor => Some(File::from_raw_fd(descriptor)),
             }
         };
-        if let Some(mut file) = file {
+        if let Some(file) = file {
             let path = format!("/proc/self/fd/{}", file.as_raw_fd());
             if fs::metadata(&path).is_ok() {
-                dump(path)?;
-                is_whole(&mut file).map_err(io_error)?;
-                return Ok(file);
+                return dump(path.as_ref(), file);
             }
         }
     }
-    let (path, mut file) = (0..100)
-        .find_map(|n| {
-            let path = env::temp_dir().join(format!("heap-profile-{}-{n}", process::id()));
-            let options = File::options().read(true).write(true).create_new(true).open(&path);
-            match options {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => None,
-                opened => Some(opened.map(|file| (path, file))),
-            }
-        })
-        .unwrap_or_else(|| Err(io::ErrorKind::AlreadyExists.into()))
-        .map_err(io_error)?;
-    let dumped = match path.to_str() {
-        Some(path) => dump(path.to_owned()),
-        None => Err(Error::Path),
-    };
+    // A name that nobody can foresee, in a folder that nobody else may enter.
+    let random = RandomState::new().hash_one(process::id());
+    let folder = env::temp_dir().join(format!("heap-profile-{random:016x}"));
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(&folder).map_err(io_error)?;
+    let path = folder.join("profile");
+    let file = File::options().read(true).write(true).create_new(true).open(&path);
+    let dumped = file.map_err(io_error).and_then(|file| dump(&path, file));
     let _ = fs::remove_file(path);
-    dumped?;
-    is_whole(&mut file).map_err(io_error)?;
+    let _ = fs::remove_dir(folder);
+    dumped
+}
+
+/// `prof.dump` to the path, under which `file` is open; it is read from its start then.
+#[inline]
+fn dump(path: &Path, mut file: File) -> Result<File, Error> {
+    let path = CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| Error::Path)?;
+    // jemalloc does not say why it could not open it.
+    drop(file.try_clone().map_err(io_error)?);
+    without_sigxfsz(|| {
+        // SAFETY: the control takes a C string, which it only reads during the call.
+        unsafe { write(c"prof.dump", path.as_ptr()) }.map_err(|error| match error {
+            Error::Jemalloc(_) => Error::Io(io::ErrorKind::Other), // the file cannot be written
+            other => other,
+        })?;
+        complete(&mut file).map_err(io_error)
+    })?;
     Ok(file)
 }
 
-/// jemalloc 5.3.0 takes a write that was cut short for a whole one. A file that takes no more may be
-/// such a one. Its reading begins at its start.
+/// Adds what jemalloc leaves out without a word, and sees that the file is whole.
 #[inline]
-fn is_whole(file: &mut File) -> io::Result<()> {
-    let length = file.seek(io::SeekFrom::End(0))?;
-    if length == 0 {
+fn complete(file: &mut File) -> io::Result<()> {
+    file.rewind()?;
+    let mut lines = BufReader::new(&*file).split(b'\n').peekable();
+    if lines.peek().is_none() {
         return Err(io::ErrorKind::UnexpectedEof.into()); // it was written elsewhere
     }
-    #[cfg(unix)]
-    {
-        let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: 0 };
-        // SAFETY: the call fills in the limit.
-        unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) };
-        // A write beyond it is answered with a signal.
-        #[allow(clippy::unnecessary_cast)] // where C's type has 32 bits it is not
-        let limit = limit.rlim_cur as u64;
-        if length >= limit {
-            return Err(io::Error::from_raw_os_error(libc::EFBIG));
+    // Without a free descriptor jemalloc cannot open the list of what is loaded.
+    #[cfg(target_os = "linux")]
+    if !lines.any(|line| line.is_ok_and(|line| line == b"MAPPED_LIBRARIES:")) {
+        match File::open("/proc/self/maps") {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {} // there is no /proc
+            maps => {
+                file.seek(io::SeekFrom::End(0))?;
+                file.write_all(b"\nMAPPED_LIBRARIES:\n")?;
+                io::copy(&mut maps?, file)?;
+            }
         }
     }
+    // jemalloc 5.3.0 takes a write that was cut short for a whole one. A file that takes no more
+    // may be such a one.
+    let length = file.seek(io::SeekFrom::End(0))?;
     file.write_all(b"\n")?;
     file.set_len(length)?;
     file.rewind()
 }
 
-/// `prof.dump`
+/// Holds SIGXFSZ back from this thread, with which the kernel ends a process that writes beyond
+/// RLIMIT_FSIZE, so that the write is an error.
 #[inline]
-fn dump(path: String) -> Result<(), Error> {
-    let path = CString::new(path).map_err(|_| Error::Path)?;
-    // SAFETY: the control takes a C string, which it only reads during the call.
-    unsafe { write(c"prof.dump", path.as_ptr()) }.map_err(|error| match error {
-        Error::Jemalloc(_) => Error::Io(io::ErrorKind::Other), // the file cannot be written
-        other => other,
-    })
+fn without_sigxfsz<T>(work: impl FnOnce() -> T) -> T {
+    #[cfg(target_os = "linux")]
+    // SAFETY: sets of signals are plain data; the calls read and fill those given to them. One of
+    // these signals that was waiting before is left waiting.
+    return unsafe {
+        let [mut signal, mut waiting, mut before]: [libc::sigset_t; 3] = mem::zeroed();
+        libc::sigaddset(&mut signal, libc::SIGXFSZ);
+        libc::sigpending(&mut waiting);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &signal, &mut before);
+        let result = work();
+        if libc::sigismember(&waiting, libc::SIGXFSZ) != 1 {
+            let at_once = mem::zeroed();
+            libc::sigtimedwait(&signal, ptr::null_mut(), &at_once);
+        }
+        libc::pthread_sigmask(libc::SIG_SETMASK, &before, ptr::null_mut());
+        result
+    };
+    #[cfg(not(target_os = "linux"))]
+    work()
 }
 
 /// Whether jemalloc was built and started with heap profiles.

@@ -24,7 +24,7 @@ fn whoever_cannot_says_so_and_writes_nothing() {
 
 #[cfg(all(alloc_switch_jemalloc, feature = "profiling", target_os = "linux"))]
 mod jemalloc {
-    use std::ffi::{CString, OsStr};
+    use std::ffi::{CStr, CString, OsStr};
     use std::fs;
     use std::io::{self, ErrorKind, Write};
     use std::os::unix::ffi::OsStrExt;
@@ -138,94 +138,182 @@ mod jemalloc {
         });
     }
 
-    /// A disk of one page, in a child that has mounts of its own. Who is not the superuser gets them
-    /// with a user namespace.
+    /// Mounts an empty file system at `target`, in this process's own view of the disks. Who is not
+    /// the superuser gets that with a user namespace.
+    fn mount_tmpfs(target: &Path, options: &CStr) -> bool {
+        let target = CString::new(target.as_os_str().as_bytes()).unwrap();
+        let tmpfs = c"tmpfs".as_ptr();
+        let nothing = std::ptr::null();
+        // SAFETY: the strings are C strings.
+        unsafe {
+            (libc::unshare(libc::CLONE_NEWNS) == 0
+                || libc::unshare(libc::CLONE_NEWNS | libc::CLONE_NEWUSER) == 0)
+                && libc::mount(
+                    tmpfs,
+                    c"/".as_ptr(),
+                    nothing,
+                    libc::MS_PRIVATE | libc::MS_REC,
+                    nothing.cast(),
+                ) == 0
+                && libc::mount(tmpfs, target.as_ptr(), tmpfs, 0, options.as_ptr().cast()) == 0
+        }
+    }
+
+    /// Exit statuses of the children below.
+    const GOOD: u8 = 1;
+    const NO_MOUNT: u8 = 2;
+
+    fn assert_good(status: i32) {
+        assert_ne!(
+            status,
+            NO_MOUNT.into(),
+            "a process may not mount here: take user namespaces, the superuser, or a container \
+             with --cap-add SYS_ADMIN"
+        );
+        assert_eq!(status, GOOD.into());
+    }
+
+    /// A disk of one page, in a child that has mounts of its own.
     #[test]
     fn a_small_disk_is_an_error_and_leaves_nothing() {
-        extern "C" {
-            fn unshare(flags: i32) -> i32;
-            fn mount(
-                source: *const i8,
-                target: *const i8,
-                kind: *const i8,
-                flags: u64,
-                data: *const i8,
-            ) -> i32;
-        }
-        const CLONE_NEWNS: i32 = 0x20000;
-        const CLONE_NEWUSER: i32 = 0x1000_0000;
-        const PRIVATE: u64 = 1 << 18 | 1 << 14; // MS_PRIVATE | MS_REC
-
         let folder = folder("small-disk");
-        let target = CString::new(folder.as_os_str().as_bytes()).unwrap();
         sampled(|| {
-            let status = in_fork(|| {
-                // SAFETY: the strings are C strings.
-                let mounted = unsafe {
-                    (unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWNS | CLONE_NEWUSER) == 0)
-                        && mount(
-                            c"none".as_ptr().cast(),
-                            c"/".as_ptr().cast(),
-                            std::ptr::null(),
-                            PRIVATE,
-                            std::ptr::null(),
-                        ) == 0
-                        && mount(
-                            c"none".as_ptr().cast(),
-                            target.as_ptr().cast(),
-                            c"tmpfs".as_ptr().cast(),
-                            0,
-                            c"size=4k".as_ptr().cast(),
-                        ) == 0
-                };
-                if !mounted {
-                    return 2;
+            assert_good(in_fork(|| {
+                if !mount_tmpfs(&folder, c"size=4k") {
+                    return NO_MOUNT;
                 }
-                let answer = ALLOCATOR.dump_profile(folder.join("program.heap"));
-                assert_eq!(answer, Err(Error::Io(ErrorKind::StorageFull)));
-                u8::from(is_empty(&folder))
-            });
-            assert_ne!(
-                status, 2,
-                "a process may not mount here: take user namespaces, the superuser, or a container \
-                 with --cap-add SYS_ADMIN"
-            );
-            assert_eq!(status, 1);
+                let full = Err(Error::Io(ErrorKind::StorageFull));
+                assert_eq!(ALLOCATOR.dump_profile(folder.join("program.heap")), full);
+                assert!(is_empty(&folder));
+
+                // What was there before keeps its names, and nothing is cut off.
+                let [target, link, hard] = ["target", "link", "hard"].map(|name| folder.join(name));
+                for path in [&target, &link, &hard] {
+                    fs::write(&target, "before").unwrap();
+                    std::os::unix::fs::symlink(&target, &link).unwrap();
+                    fs::hard_link(&target, &hard).unwrap();
+                    assert_eq!(ALLOCATOR.dump_profile(path), full);
+                    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+                    assert_eq!(fs::read(&target).unwrap(), b"");
+                    assert_eq!(fs::read(&hard).unwrap(), b"");
+                    for path in [&target, &link, &hard] {
+                        fs::remove_file(path).unwrap();
+                    }
+                }
+                GOOD
+            }));
         });
         assert!(is_empty(&folder));
     }
 
-    /// No file may grow beyond a few bytes, those in memory neither.
+    /// Files in memory have no name then. Those in the folder for temporary files are made under
+    /// names that nobody can foresee, and are gone.
     #[test]
-    fn a_limit_on_files_is_an_error_and_leaves_nothing() {
-        extern "C" {
-            fn setrlimit(resource: i32, limit: *const [u64; 2]) -> i32;
-            fn signal(number: i32, handler: usize) -> usize;
-        }
-        const RLIMIT_FSIZE: i32 = 1;
-        const RLIMIT_NOFILE: i32 = 7;
-        const SIGXFSZ: i32 = 25;
-        const SIG_IGN: usize = 1;
+    fn without_proc_it_goes_through_a_private_folder() {
+        let folder = folder("no-proc");
+        let temporary = folder.join(OsStr::from_bytes(b"not \xff UTF-8"));
+        fs::create_dir(&temporary).unwrap();
+        sampled(|| {
+            assert_good(in_fork(|| {
+                std::env::set_var("TMPDIR", &temporary);
+                if !mount_tmpfs(Path::new("/proc"), c"") {
+                    return NO_MOUNT;
+                }
+                for n in 0..100 {
+                    let name = format!("heap-profile-{}-{n}", std::process::id());
+                    fs::write(temporary.join(name), "").unwrap();
+                }
+                let mut profile = Vec::new();
+                ALLOCATOR.dump_profile_to(&mut profile).unwrap();
+                let text = String::from_utf8_lossy(&profile);
+                assert!(text.starts_with("heap_v2/65536") && text.contains("\n@"), "{text:.200}");
+                assert_eq!(fs::read_dir(&temporary).unwrap().count(), 100);
+                GOOD
+            }));
+        });
+    }
 
+    /// The process lives on, also where the signal of such a limit would end it, and no such signal
+    /// is left over.
+    #[test]
+    fn a_limit_on_the_size_of_files_is_an_error_and_leaves_nothing() {
         let folder = folder("limit");
         sampled(|| {
-            for (resource, limit) in [(RLIMIT_FSIZE, 100), (RLIMIT_NOFILE, 3)] {
+            let mut whole = Vec::new();
+            ALLOCATOR.dump_profile_to(&mut whole).unwrap();
+            let length = whole.len() as u64;
+            let limits = [0, 1, 100, length / 2, length - 1, length, length + 4096];
+            for (limit, handler) in limits
+                .into_iter()
+                .flat_map(|limit| [libc::SIG_DFL, libc::SIG_IGN].map(|handler| (limit, handler)))
+            {
                 let status = in_fork(|| {
-                    // SAFETY: the limit is two numbers, and the signal is ignored.
+                    // SAFETY: the calls read what they are given and fill in the sets of signals.
+                    let signals = || unsafe {
+                        let [mut waiting, mut held]: [libc::sigset_t; 2] = std::mem::zeroed();
+                        libc::sigpending(&mut waiting);
+                        libc::pthread_sigmask(libc::SIG_BLOCK, std::ptr::null(), &mut held);
+                        [waiting, held].map(|set| libc::sigismember(&set, libc::SIGXFSZ))
+                    };
+                    let size = libc::rlimit { rlim_cur: limit, rlim_max: limit };
+                    // SAFETY: as above.
                     unsafe {
-                        signal(SIGXFSZ, SIG_IGN);
-                        assert_eq!(setrlimit(resource, &[limit, limit]), 0);
+                        libc::signal(libc::SIGXFSZ, handler);
+                        assert_eq!(libc::setrlimit(libc::RLIMIT_FSIZE, &size), 0);
                     }
+                    let path = folder.join("program.heap");
                     let mut bytes = Vec::new();
-                    let answers = [
-                        ALLOCATOR.dump_profile(folder.join("program.heap")),
-                        ALLOCATOR.dump_profile_to(&mut bytes),
-                    ];
-                    u8::from(answers.iter().all(Result::is_err))
+                    let to = ALLOCATOR.dump_profile_to(&mut bytes);
+                    match to {
+                        Ok(()) => is_whole(&bytes),
+                        Err(error) => assert!(matches!(error, Error::Io(_)) && bytes.is_empty()),
+                    }
+                    match ALLOCATOR.dump_profile(&path) {
+                        Ok(()) => is_whole(&fs::read(&path).unwrap()),
+                        Err(error) => assert!(matches!(error, Error::Io(_)) && !path.exists()),
+                    }
+                    assert_eq!(signals(), [0, 0]);
+                    let _ = fs::remove_file(path);
+                    GOOD + u8::from(to.is_ok())
                 });
-                assert_eq!(status, 1, "resource {resource}");
-                assert!(is_empty(&folder), "resource {resource}");
+                let expected = GOOD + u8::from(limit > length);
+                assert!(
+                    status == expected.into() || limit.abs_diff(length) < 2,
+                    "{limit} {status}"
+                );
+                assert!(is_empty(&folder), "{limit}");
             }
+        });
+    }
+
+    /// Not one, or too few for the file and the list of what is loaded.
+    #[test]
+    fn without_descriptors_it_says_so_or_is_whole() {
+        sampled(|| {
+            let mut answers = Vec::new();
+            for spare in 0..6 {
+                let status = in_fork(|| {
+                    let mut bytes = Vec::with_capacity(MIB);
+                    let limit = libc::rlimit { rlim_cur: 100, rlim_max: 100 };
+                    // SAFETY: the call reads the limit.
+                    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
+                    let mut files: Vec<_> =
+                        std::iter::from_fn(|| fs::File::open("/dev/null").ok()).collect();
+                    files.truncate(files.len() - spare);
+                    match ALLOCATOR.dump_profile_to(&mut bytes) {
+                        Ok(()) => is_whole(&bytes),
+                        Err(error) => {
+                            assert_eq!(error, Error::TooManyFiles);
+                            assert!(bytes.is_empty());
+                            return GOOD + 1;
+                        }
+                    }
+                    GOOD
+                });
+                answers.push(status);
+            }
+            let [good, refused] = [GOOD, GOOD + 1].map(i32::from);
+            assert_eq!(answers, [refused, refused, good, good, good, good]);
         });
     }
 

@@ -67,8 +67,10 @@ async fn blocking(answer: impl FnOnce() -> Result<Response, Failure> + Send + 's
 }
 
 /// A web page that is open in a browser on this machine can send requests to a loopback address. The
-/// browser then names the page in `Origin`; and one that had its own name resolved to this address
-/// names that in `Host`. Neither is a person with `curl`, or Prometheus.
+/// browser then names the page in `Origin`, or at least in `Referer`; and one that had its own name
+/// resolved to this address names that in `Host`. Neither is a person with `curl`, or Prometheus.
+/// Once it is open to others, a page that hides its name can have a browser ask for what `GET`
+/// gives, but not read the answer.
 async fn refuse_web_pages(request: Request, next: Next) -> Response {
     fn all<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
         headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default()).collect()
@@ -77,7 +79,12 @@ async fn refuse_web_pages(request: Request, next: Next) -> Response {
     let headers = request.headers();
     let is_own = |host: &str| {
         let own = format!("http://{host}");
-        is_address(host) && all(headers, "origin").iter().all(|origin| *origin == own)
+        let is_here = |page: &&str| {
+            page.strip_prefix(&own).is_some_and(|path| path.is_empty() || path.starts_with('/'))
+        };
+        is_address(host)
+            && all(headers, "origin").iter().all(|origin| *origin == own)
+            && all(headers, "referer").iter().all(is_here)
     };
     let site = all(headers, "sec-fetch-site");
     if matches!(*all(headers, "host"), [host] if is_own(host))
@@ -90,17 +97,18 @@ async fn refuse_web_pages(request: Request, next: Next) -> Response {
     (StatusCode::FORBIDDEN, sentence).into_response()
 }
 
-/// Whether this is an IP address or `localhost`, with or without a port.
+/// Whether this is the IP address of one machine or `localhost`, with or without a port.
+/// (Connections to 0.0.0.0 arrive here, and browsers do not take it for loopback.)
 fn is_address(host: &str) -> bool {
     let without_port = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
     match without_port.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        Some(bare) => bare.parse::<Ipv6Addr>().is_ok(),
+        Some(bare) => bare.parse::<Ipv6Addr>().is_ok_and(|address| !address.is_unspecified()),
         None => {
             without_port.eq_ignore_ascii_case("localhost")
-                || without_port.parse::<Ipv4Addr>().is_ok()
+                || without_port.parse::<Ipv4Addr>().is_ok_and(|it| !it.is_unspecified())
         }
     }
 }

@@ -235,6 +235,9 @@ fn web_pages_are_refused() {
     assert_eq!(status("Origin", &format!("http://{}", server.address)), 200);
     assert_eq!(status("Sec-Fetch-Site", "cross-site"), 403);
     assert_eq!(status("Sec-Fetch-Site", "none"), 200);
+    assert_eq!(status("Referer", "http://example.org/page"), 403);
+    assert_eq!(status("Referer", &format!("http://{}0/", server.address)), 403);
+    assert_eq!(status("Referer", &format!("http://{}/allocator", server.address)), 200);
     // minreq writes its own `Host`.
     let as_host = |host: &str| {
         let mut stream = TcpStream::connect(&server.address).unwrap();
@@ -246,7 +249,7 @@ fn web_pages_are_refused() {
     assert_eq!(as_host("rebound.example.org:6780"), "403");
     assert_eq!(as_host("127.0.0.1.example.org"), "403");
     assert_eq!(as_host(""), "403");
-    for host in ["[127.0.0.1", "[127.0.0.1]", "127.0.0.1]", "[localhost]"] {
+    for host in ["[127.0.0.1", "[127.0.0.1]", "127.0.0.1]", "[localhost]", "0.0.0.0", "[::]:6780"] {
         assert_eq!(as_host(host), "403", "{host}");
     }
     // The second of two counts as much as the first.

@@ -189,10 +189,12 @@ fn text(program: Fixture, name: &str) -> (Vec<u8>, String) {
 /// too.
 #[test]
 fn neither_a_seat_nor_executable_costs_anything() {
-    let by_hand = text(fixture("seats-cost"), "by-hand");
+    let jemalloc = fixture("app").build().jemalloc();
+    let program = || fixture("seats-cost").prebuilt_jemalloc(&jemalloc);
+    let by_hand = text(program(), "by-hand");
     assert!(by_hand.0.len() > 300_000, "{} bytes do not hold jemalloc", by_hand.0.len());
     for form in ["fallback", "executable"] {
-        assert!(text(fixture("seats-cost"), form) == by_hand, "{form}: the programs differ");
+        assert!(text(program(), form) == by_hand, "{form}: the programs differ");
     }
     let by_hand = text(unlisted("seats-cost"), "mimalloc-by-hand");
     let fallback = text(unlisted("seats-cost"), "unlisted");

@@ -15,6 +15,7 @@ fn cargo(folder: &str, arguments: &[&str]) -> Output {
         cargo.env_remove(unset);
     }
     cargo.env("CARGO_TARGET_DIR", concat!(env!("CARGO_TARGET_TMPDIR"), "/jemalloc-0.6"));
+    cargo.env("EXTRA_CFLAGS", "-g0 -O1"); // its speed is not what is tested
     let out = cargo.output().unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     out

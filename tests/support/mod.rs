@@ -99,6 +99,14 @@ impl Fixture {
         {
             cargo.env_remove(unset);
         }
+        // With these features jemalloc is built once more, and its speed is not what is tested.
+        let features = self.args.iter().skip_while(|arg| *arg != "--features").nth(1);
+        if ["override-malloc", "jemalloc-in-libraries", "stats"]
+            .iter()
+            .any(|feature| features.is_some_and(|features| features.contains(feature)))
+        {
+            cargo.env("EXTRA_CFLAGS", "-g0 -O1");
+        }
         cargo.env("RUSTFLAGS", &self.rustflags).envs(self.env.iter().cloned());
         cargo
     }

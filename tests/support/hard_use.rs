@@ -11,7 +11,7 @@ use std::thread;
 
 use alloc_switch::InPlaceAlloc;
 
-use crate::process::{in_bare_thread, in_fork, MIB};
+use crate::process::{in_bare_thread, in_fork, rounds, MIB};
 use crate::ALLOCATOR;
 
 /// xorshift64*: the same numbers in every run.
@@ -213,7 +213,7 @@ fn ask_too_much(block: &Block) {
 
 #[test]
 fn random_sequences_against_a_model() {
-    for seed in 1..=4 {
+    for seed in 1..=rounds(4) as u64 {
         println!("seed {seed}"); // shown when it fails
         let (mut random, mut model) = (Random::new(seed), Model::default());
         for _ in 0..3000 {
@@ -257,7 +257,7 @@ fn threads_end_while_others_free_their_memory() {
         let mut random = Random::new(7);
         receiver.iter().flat_map(|sent| sent.0).map(|block| free(block, &mut random)).count()
     });
-    let producers = (0..200).map(|n| {
+    let producers = (0..rounds(200) as u64).map(|n| {
         let sender = sender.clone();
         move || {
             let (mut random, model) = (Random::new(1000 + n), Model::default());
@@ -282,7 +282,7 @@ fn threads_end_while_others_free_their_memory() {
     }
     drop(sender);
     assert_eq!(freed.join().unwrap(), allocated);
-    assert!(allocated > 20_000);
+    assert!(allocated > rounds(200) * 100);
 }
 
 extern "C" {
@@ -391,20 +391,20 @@ fn a_handler_at_exit_allocates() {
 #[test]
 fn fork_under_load() {
     let stop = AtomicBool::new(false);
-    let rounds = AtomicUsize::new(0);
+    let done = AtomicUsize::new(0);
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 while !stop.load(Relaxed) {
                     assert_eq!(some_work(), WORK);
-                    rounds.fetch_add(1, Relaxed);
+                    done.fetch_add(1, Relaxed);
                 }
             });
         }
         let forked = thread::Builder::new().spawn_scoped(scope, || {
-            for _ in 0..50 {
-                let before = rounds.load(Relaxed);
-                while rounds.load(Relaxed) == before {
+            for _ in 0..rounds(50) {
+                let before = done.load(Relaxed);
+                while done.load(Relaxed) == before {
                     thread::yield_now(); // under load
                 }
                 let held = vec![7_u8; 1000];

@@ -18,6 +18,15 @@ pub fn resident() -> usize {
     line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() * 1024
 }
 
+/// How often to do something again: `usually` times, or the tenth part of that as many times as
+/// `ALLOC_SWITCH_LOAD` says.
+pub fn rounds(usually: usize) -> usize {
+    match std::env::var("ALLOC_SWITCH_LOAD") {
+        Ok(load) => (usually * load.parse::<usize>().expect("it is a number")).div_ceil(10),
+        Err(_) => usually,
+    }
+}
+
 /// Numbers of the whole process follow only what the test does that holds this.
 pub fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());

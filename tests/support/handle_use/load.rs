@@ -1,6 +1,7 @@
 //! 64 threads allocate while every call of the handle is made again and again.
 //!
-//! `ALLOC_SWITCH_LOAD` is the number of times. The default takes some seconds on an idle machine.
+//! `ALLOC_SWITCH_LOAD` is the number of times. The default, 10, takes some seconds on an idle
+//! machine.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -10,16 +11,9 @@ use std::thread;
 use alloc_switch::{Error, ReportForm, Stats};
 
 use super::{handle, is_child, is_jemalloc, reports};
-use crate::process::in_fork;
+use crate::process::{in_fork, rounds};
 
 const THREADS: usize = 64;
-
-fn rounds() -> usize {
-    match std::env::var("ALLOC_SWITCH_LOAD") {
-        Ok(rounds) => rounds.parse().expect("ALLOC_SWITCH_LOAD is a number"),
-        Err(_) => 10,
-    }
-}
 
 /// Ends the process with a signal unless it is called again: a thread that hangs in the allocator
 /// cannot say so itself. It allocates nothing.
@@ -220,7 +214,7 @@ fn nothing_hangs_or_grows_and_no_number_is_torn() {
             let _ = handle().purge();
             (crate::process::resident(), handle().stats().and_then(|stats| stats.allocated))
         };
-        let times = rounds();
+        let times = rounds(10);
         under_load(times, every_call);
         let (resident, allocated) = held();
         under_load(times, every_call);
@@ -239,7 +233,7 @@ fn nothing_hangs_or_grows_and_no_number_is_torn() {
 #[cfg(target_os = "linux")]
 fn a_fork_under_load_can_make_every_call() {
     alone("handle_use::load::a_fork_under_load_can_make_every_call", || {
-        under_load(rounds(), |round| {
+        under_load(rounds(10), |round| {
             if round % 2 == 1 {
                 return every_call(round); // while the other thread forks
             }

@@ -173,14 +173,14 @@ pub trait Handle: Sync {
         Err(Error::Unsupported)
     }
 
-    /// Writes the heap profile to a file, which is replaced: the sampled blocks that are still
-    /// held, with the stacks that allocated them. jemalloc: `prof.dump`.
+    /// Writes the heap profile to a file: the sampled blocks that are still held, with the stacks
+    /// that allocated them. A file that is there is replaced, once the new one is whole; its folder
+    /// must be one that can be written to. A device or a pipe is written to. jemalloc: `prof.dump`.
     ///
     /// # Errors
     ///
     /// Those of [`dump_profile_to`](Self::dump_profile_to); [`Error::Path`] if the path has a NUL
-    /// in it; [`Error::Io`] if the file cannot be written. A new file then does not stay behind; one
-    /// that was there before, or what a link leads to, is left empty.
+    /// in it; [`Error::Io`] if the file cannot be written, and then all is as it was.
     fn dump_profile(&self, path: &Path) -> Result<(), Error> {
         let _ = path;
         Err(Error::Unsupported)
@@ -194,8 +194,9 @@ pub trait Handle: Sync {
     ///
     /// # Errors
     ///
-    /// Those of [`start_profile`](Self::start_profile); [`Error::Io`] if `out` fails, or there is
-    /// no room for the profile; [`Error::TooManyFiles`] if no descriptor is free.
+    /// Those of [`start_profile`](Self::start_profile); [`Error::Io`] if `out` fails, which is
+    /// flushed, or there is no room for the profile; [`Error::TooManyFiles`] if no descriptor is
+    /// free.
     fn dump_profile_to(&self, out: &mut dyn io::Write) -> Result<(), Error> {
         let _ = out;
         Err(Error::Unsupported)

@@ -11,7 +11,7 @@ use std::ffi::{c_char, c_int, c_uint, c_void, CStr, CString};
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::hint::black_box;
-use std::io::{self, BufRead, BufReader, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::mem::{self, size_of, MaybeUninit};
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::path::Path;
@@ -245,27 +245,48 @@ pub(crate) fn reset_profile(lg_sample: Option<u32>) -> Result<(), Error> {
 #[inline]
 pub(crate) fn dump_profile(path: &Path) -> Result<(), Error> {
     let mut profile = profile()?;
-    let mut write = || {
-        // What was there before keeps its name: it may be a link or a device.
-        let created = File::options().write(true).create_new(true).open(path);
-        let is_new = created.is_ok();
-        let mut file = match created {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => File::create(path),
-            other => other,
-        }?;
-        io::copy(&mut profile, &mut file).inspect_err(|_| {
-            let _ = if is_new { fs::remove_file(path) } else { file.set_len(0) };
-        })
-    };
-    write().map(|_| ()).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidInput => Error::Path,
+    write_profile(&mut profile, path).map_err(|error| match error.raw_os_error() {
+        None if error.kind() == io::ErrorKind::InvalidInput => Error::Path,
         _ => io_error(error),
+    })
+}
+
+/// A device or a pipe is written to. A file is replaced as a whole, so that nobody sees a part of
+/// one, or a mix of two.
+#[inline]
+fn write_profile(profile: &mut File, path: &Path) -> io::Result<()> {
+    let there = fs::metadata(path);
+    if there.as_ref().is_ok_and(|there| !there.is_file()) {
+        return copy(profile, &mut File::options().write(true).open(path)?);
+    }
+    // A link leads to the same file then as now.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let new = path.with_file_name(unforeseeable());
+    let mut file = File::options().write(true).create_new(true).open(&new)?;
+    let replace = || {
+        if let Ok(there) = there {
+            file.set_permissions(there.permissions())?;
+        }
+        copy(profile, &mut file)?;
+        fs::rename(&new, &path)
+    };
+    replace().inspect_err(|_| {
+        let _ = fs::remove_file(&new);
     })
 }
 
 #[inline]
 pub(crate) fn dump_profile_to(out: &mut dyn io::Write) -> Result<(), Error> {
-    io::copy(&mut profile()?, out).map(|_| ()).map_err(io_error)
+    copy(&mut profile()?, out).map_err(io_error)
+}
+
+/// Through a buffer on the stack: between two files `io::copy` would stop at a signal.
+#[inline]
+fn copy(profile: &mut File, out: &mut dyn io::Write) -> io::Result<()> {
+    io::copy(profile, out)?;
+    out.flush()?;
+    // A child that was started meanwhile may have it open.
+    profile.set_len(0)
 }
 
 #[inline]
@@ -277,6 +298,12 @@ fn io_error(error: io::Error) -> Error {
     }
 }
 
+/// A name that nobody can foresee.
+#[inline]
+fn unforeseeable() -> String {
+    format!("heap-profile-{:016x}", RandomState::new().hash_one(process::id()))
+}
+
 /// The profile as a file without a name, to be read from its start. jemalloc can only write to a
 /// path, complains on standard error if it cannot, and in a debug build aborts.
 #[inline]
@@ -285,6 +312,7 @@ fn profile() -> Result<File, Error> {
     #[cfg(target_os = "linux")]
     {
         use std::os::fd::{AsRawFd, FromRawFd};
+        use std::os::unix::fs::MetadataExt;
 
         // SAFETY: the name is a C string, and what is returned is a new descriptor or an error.
         let file = unsafe {
@@ -294,15 +322,17 @@ fn profile() -> Result<File, Error> {
             }
         };
         if let Some(file) = file {
-            let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-            if fs::metadata(&path).is_ok() {
+            // /proc may be absent, or somebody else's.
+            let path = format!("/proc/thread-self/fd/{}", file.as_raw_fd());
+            let node = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+            let found = fs::metadata(&path).map(node).ok();
+            if found.is_some() && found == file.metadata().map(node).ok() {
                 return dump(path.as_ref(), file);
             }
         }
     }
-    // A name that nobody can foresee, in a folder that nobody else may enter.
-    let random = RandomState::new().hash_one(process::id());
-    let folder = env::temp_dir().join(format!("heap-profile-{random:016x}"));
+    // In a folder that nobody else may enter.
+    let folder = env::temp_dir().join(unforeseeable());
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
@@ -323,41 +353,77 @@ fn dump(path: &Path, mut file: File) -> Result<File, Error> {
     drop(file.try_clone().map_err(io_error)?);
     without_sigxfsz(|| {
         // SAFETY: the control takes a C string, which it only reads during the call.
-        unsafe { write(c"prof.dump", path.as_ptr()) }.map_err(|error| match error {
-            Error::Jemalloc(_) => Error::Io(io::ErrorKind::Other), // the file cannot be written
-            other => other,
-        })?;
-        complete(&mut file).map_err(io_error)
+        match unsafe { write(c"prof.dump", path.as_ptr()) } {
+            Ok(()) => complete(&mut file).map_err(io_error),
+            // Nor why it could not write, which another write may.
+            Err(Error::Jemalloc(_)) => {
+                Err(takes_more(&mut file)
+                    .map_or_else(io_error, |()| Error::Io(io::ErrorKind::Other)))
+            }
+            Err(other) => Err(other),
+        }
     })?;
     Ok(file)
 }
 
-/// Adds what jemalloc leaves out without a word, and sees that the file is whole.
+/// Sees that the file is whole, and has the list of what this process has loaded.
 #[inline]
 fn complete(file: &mut File) -> io::Result<()> {
-    file.rewind()?;
-    let mut lines = BufReader::new(&*file).split(b'\n').peekable();
-    if lines.peek().is_none() {
+    if file.metadata()?.len() == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into()); // it was written elsewhere
     }
-    // Without a free descriptor jemalloc cannot open the list of what is loaded.
+    // jemalloc leaves the list out, without a word, if it cannot open it; and takes another
+    // process's where /proc is that of an outer container.
     #[cfg(target_os = "linux")]
-    if !lines.any(|line| line.is_ok_and(|line| line == b"MAPPED_LIBRARIES:")) {
-        match File::open("/proc/self/maps") {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {} // there is no /proc
-            maps => {
-                file.seek(io::SeekFrom::End(0))?;
-                file.write_all(b"\nMAPPED_LIBRARIES:\n")?;
-                io::copy(&mut maps?, file)?;
+    match File::open("/proc/thread-self/maps") {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {} // there is no /proc
+        maps => {
+            const HEADING: &[u8] = b"\nMAPPED_LIBRARIES:\n";
+            if let Some(at) = find(file, HEADING)? {
+                file.set_len(at)?;
+            }
+            file.seek(io::SeekFrom::End(0))?;
+            file.write_all(HEADING)?;
+            if io::copy(&mut maps?, file as &mut dyn io::Write)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
     }
     // jemalloc 5.3.0 takes a write that was cut short for a whole one. A file that takes no more
     // may be such a one.
+    takes_more(file)?;
+    file.rewind()
+}
+
+/// Whether the file can grow, which it is left without.
+#[inline]
+fn takes_more(file: &mut File) -> io::Result<()> {
     let length = file.seek(io::SeekFrom::End(0))?;
     file.write_all(b"\n")?;
-    file.set_len(length)?;
-    file.rewind()
+    file.set_len(length)
+}
+
+/// Where the text is in the file.
+#[cfg(target_os = "linux")]
+#[inline]
+fn find(file: &mut File, text: &[u8]) -> io::Result<Option<u64>> {
+    let mut buffer = [0; 4096];
+    let (mut start, mut held) = (0, 0);
+    file.rewind()?;
+    loop {
+        let length = match file.read(&mut buffer[held..]) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Ok(0) => return Ok(None),
+            read => held + read?,
+        };
+        if let Some(at) = buffer[..length].windows(text.len()).position(|it| it == text) {
+            return Ok(Some(start + at as u64));
+        }
+        // It may begin at the end of these.
+        held = length.min(text.len() - 1);
+        buffer.copy_within(length - held..length, 0);
+        start += (length - held) as u64;
+    }
 }
 
 /// Holds SIGXFSZ back from this thread, with which the kernel ends a process that writes beyond
@@ -399,7 +465,8 @@ fn profiling_is_on() -> Result<(), Error> {
 /// The controls that safe code may write, with their types; `*` stands for an arena's number. The
 /// others take a pointer, or memory that is in use, or a number of which not every jemalloc rejects
 /// all that are wrong (`max_background_threads`, `arena.<i>.retain_grow_limit`), or what another
-/// thread reads without a lock (`thread.prof.name`).
+/// thread reads without a lock (`thread.prof.name`), or have allocations write files
+/// (`prof.gdump`).
 const WRITABLE: &[(&str, CType)] = &[
     ("epoch", CType::U64),
     ("background_thread", CType::Bool),
@@ -408,7 +475,6 @@ const WRITABLE: &[(&str, CType)] = &[
     ("thread.prof.active", CType::Bool),
     ("prof.active", CType::Bool),
     ("prof.thread_active_init", CType::Bool),
-    ("prof.gdump", CType::Bool),
     ("prof.reset", CType::Size),
     ("arenas.dirty_decay_ms", CType::SignedSize),
     ("arenas.muzzy_decay_ms", CType::SignedSize),
@@ -501,7 +567,11 @@ pub(crate) fn write_control<T: ControlValue>(name: &str, value: T) -> Result<(),
         Some((_, c_type)) if *c_type != T::TYPE => Err(Error::WrongType),
         // SAFETY: the type is the control's, and any value of it is safe, jemalloc says which are
         // good.
-        Some(_) => unsafe { write_any_control(name, value) },
+        Some(_) => unsafe { write_any_control(name, value) }.inspect_err(|_| {
+            if name == "background_thread" {
+                let _ = background_threads(false); // see there
+            }
+        }),
     }
 }
 

@@ -32,7 +32,7 @@ mod jemalloc {
     use std::thread::sleep;
     use std::time::Duration;
 
-    use crate::process::{in_fork, resident, small_blocks, threads_named, MIB};
+    use crate::process::{in_fork, refuse, resident, small_blocks, threads_named, MIB};
     use crate::ALLOCATOR;
 
     fn threads() -> usize {
@@ -93,6 +93,23 @@ mod jemalloc {
         ALLOCATOR.background_threads(false).unwrap();
         assert!(soon(|| threads() == 0));
         assert!(!enabled());
+        that_could_not_be_made_are_off();
+    }
+
+    /// jemalloc says that they are on then.
+    fn that_could_not_be_made_are_off() {
+        let status = in_fork(|| {
+            ALLOCATOR.background_threads(false).unwrap();
+            refuse(libc::SYS_clone3, None, libc::EAGAIN);
+            refuse(libc::SYS_clone, None, libc::EAGAIN);
+            let control = || ALLOCATOR.write_control("background_thread", true);
+            let function = || ALLOCATOR.background_threads(true);
+            for on in [&control as &dyn Fn() -> Result<(), alloc_switch::Error>, &function] {
+                assert!(on().is_err() && !enabled());
+            }
+            1
+        });
+        assert_eq!(status, 1);
     }
 
     fn enabled() -> bool {

@@ -182,6 +182,7 @@ mod jemalloc {
         "thread.prof.name",
         "arenas.lookup",
         "prof.dump",
+        "prof.gdump",
         "prof.prefix",
         "experimental.hooks.install",
         "experimental.hooks.remove",

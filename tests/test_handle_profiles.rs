@@ -36,7 +36,7 @@ mod jemalloc {
 
     use alloc_switch::Error;
 
-    use super::process::{in_fork, MIB};
+    use super::process::{in_bare_thread, in_fork, refuse, MIB};
     use super::ALLOCATOR;
 
     /// Sampling is the process's, and so are these tests.
@@ -118,6 +118,7 @@ mod jemalloc {
                             ALLOCATOR.dump_profile(&path).unwrap();
                             is_whole(&fs::read(&path).unwrap());
                             ALLOCATOR.dump_profile(same).unwrap();
+                            is_whole(&fs::read(same).unwrap());
                         }
                     });
                 }
@@ -134,6 +135,9 @@ mod jemalloc {
             assert!(Path::new("/dev/full").exists(), "a device is not removed");
             let mut device = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
             assert_eq!(ALLOCATOR.dump_profile_to(&mut device), Err(full));
+            let mut buffered = io::BufWriter::with_capacity(MIB, device);
+            assert_eq!(ALLOCATOR.dump_profile_to(&mut buffered), Err(full));
+            let _ = buffered.into_parts(); // which does not write again
             assert_eq!(full.to_string(), "no storage space");
         });
     }
@@ -186,19 +190,18 @@ mod jemalloc {
                 assert_eq!(ALLOCATOR.dump_profile(folder.join("program.heap")), full);
                 assert!(is_empty(&folder));
 
-                // What was there before keeps its names, and nothing is cut off.
+                // What was there before stays as it was.
                 let [target, link, hard] = ["target", "link", "hard"].map(|name| folder.join(name));
+                fs::write(&target, "before").unwrap();
+                std::os::unix::fs::symlink(&target, &link).unwrap();
+                fs::hard_link(&target, &hard).unwrap();
                 for path in [&target, &link, &hard] {
-                    fs::write(&target, "before").unwrap();
-                    std::os::unix::fs::symlink(&target, &link).unwrap();
-                    fs::hard_link(&target, &hard).unwrap();
                     assert_eq!(ALLOCATOR.dump_profile(path), full);
                     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-                    assert_eq!(fs::read(&target).unwrap(), b"");
-                    assert_eq!(fs::read(&hard).unwrap(), b"");
                     for path in [&target, &link, &hard] {
-                        fs::remove_file(path).unwrap();
+                        assert_eq!(fs::read(path).unwrap(), b"before");
                     }
+                    assert_eq!(fs::read_dir(&folder).unwrap().count(), 3);
                 }
                 GOOD
             }));
@@ -223,13 +226,138 @@ mod jemalloc {
                     let name = format!("heap-profile-{}-{n}", std::process::id());
                     fs::write(temporary.join(name), "").unwrap();
                 }
-                let mut profile = Vec::new();
-                ALLOCATOR.dump_profile_to(&mut profile).unwrap();
-                let text = String::from_utf8_lossy(&profile);
-                assert!(text.starts_with("heap_v2/65536") && text.contains("\n@"), "{text:.200}");
-                assert_eq!(fs::read_dir(&temporary).unwrap().count(), 100);
+                let is_written = || {
+                    let mut profile = Vec::new();
+                    ALLOCATOR.dump_profile_to(&mut profile).unwrap();
+                    let text = String::from_utf8_lossy(&profile);
+                    let has_samples = text.starts_with("heap_v2/65536\n") && text.contains("\n@");
+                    has_samples && fs::read_dir(&temporary).unwrap().count() == 100
+                };
+                assert!(is_written());
+
+                // One that is somebody else's, whose descriptors have the same numbers.
+                let others = ["/proc/self/fd", "/proc/thread-self/fd"].into_iter().flat_map(|fd| {
+                    fs::create_dir_all(fd).unwrap();
+                    (0..100).map(move |n| Path::new(fd).join(n.to_string()))
+                });
+                let others: Vec<PathBuf> = others.collect();
+                others.iter().for_each(|file| fs::write(file, "precious").unwrap());
+                assert!(is_written());
+                for file in others {
+                    assert_eq!(fs::read(file).unwrap(), b"precious");
+                }
                 GOOD
             }));
+        });
+    }
+
+    /// A process in a container may have the /proc of an outer one, where its number is another's.
+    #[test]
+    fn what_is_loaded_is_what_this_process_has() {
+        sampled(|| {
+            assert_good(in_fork(|| {
+                // SAFETY: the calls take flags.
+                let unshared = unsafe {
+                    libc::unshare(libc::CLONE_NEWPID) == 0
+                        || libc::unshare(libc::CLONE_NEWPID | libc::CLONE_NEWUSER) == 0
+                };
+                if !unshared {
+                    return NO_MOUNT;
+                }
+                let status = in_fork(|| {
+                    assert_eq!(std::process::id(), 1);
+                    let mut profile = Vec::new();
+                    ALLOCATOR.dump_profile_to(&mut profile).unwrap();
+                    is_whole(&profile);
+                    let program = std::env::current_exe().unwrap();
+                    let text = String::from_utf8_lossy(&profile);
+                    u8::from(text.contains(program.to_str().unwrap()))
+                });
+                assert_eq!(status, 1);
+                GOOD
+            }));
+        });
+    }
+
+    /// A thread may have descriptors of its own, and the first one may have ended.
+    #[test]
+    fn a_thread_writes_to_its_own_descriptors() {
+        use std::os::fd::AsRawFd;
+
+        let folder = folder("own-descriptors");
+        let precious = folder.join("precious");
+        fs::write(&precious, "precious").unwrap();
+        sampled(|| {
+            assert_good(in_fork(|| {
+                std::env::set_var("TMPDIR", "/nowhere/at/all");
+                let file = fs::File::options().append(true).open(&precious).unwrap();
+                in_bare_thread(|| {
+                    // SAFETY: the thread has descriptors of its own then, and closes one of those.
+                    unsafe {
+                        assert_eq!(libc::unshare(libc::CLONE_FILES), 0);
+                        libc::close(file.as_raw_fd());
+                    }
+                    let mut profile = Vec::new();
+                    ALLOCATOR.dump_profile_to(&mut profile).unwrap();
+                    is_whole(&profile);
+                });
+                assert_eq!(fs::read(&precious).unwrap(), b"precious");
+                GOOD
+            }));
+            // SAFETY: the first thread ends, and the other one the process.
+            assert_good(in_fork(|| unsafe {
+                std::env::set_var("TMPDIR", "/nowhere/at/all");
+                extern "C" fn dumps(_: *mut libc::c_void) -> *mut libc::c_void {
+                    while fs::read("/proc/self/maps").is_ok_and(|maps| !maps.is_empty()) {
+                        std::thread::yield_now(); // the first thread lives
+                    }
+                    let mut profile = Vec::new();
+                    ALLOCATOR.dump_profile_to(&mut profile).unwrap();
+                    is_whole(&profile);
+                    // SAFETY: the process ends.
+                    unsafe { libc::_exit(GOOD.into()) }
+                }
+                let (mut thread, nothing) = (0, std::ptr::null_mut());
+                libc::pthread_create(&mut thread, std::ptr::null(), dumps, nothing);
+                libc::syscall(libc::SYS_exit, 0);
+                unreachable!()
+            }));
+        });
+    }
+
+    /// A file that cannot be read back, and a signal whose handler has system calls stop.
+    #[test]
+    fn a_call_that_fails_is_an_error_and_one_that_is_interrupted_is_not() {
+        use std::os::fd::AsRawFd;
+
+        extern "C" fn nothing(_: i32) {}
+
+        let folder = folder("calls");
+        sampled(|| {
+            let status = in_fork(|| {
+                let next = fs::File::open("/dev/null").unwrap().as_raw_fd();
+                refuse(libc::SYS_read, Some(next as u32), libc::EIO);
+                let mut profile = Vec::new();
+                let answer = ALLOCATOR.dump_profile_to(&mut profile);
+                u8::from(matches!(answer, Err(Error::Io(_))) && profile.is_empty())
+            });
+            assert_eq!(status, 1);
+            let status = in_fork(|| {
+                // SAFETY: the handler does nothing, and the calls read what they are given.
+                unsafe {
+                    let mut action: libc::sigaction = std::mem::zeroed();
+                    action.sa_sigaction = nothing as extern "C" fn(i32) as usize;
+                    libc::sigaction(libc::SIGALRM, &action, std::ptr::null_mut());
+                    let often = libc::timeval { tv_sec: 0, tv_usec: 200 };
+                    let timer = libc::itimerval { it_interval: often, it_value: often };
+                    libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut());
+                }
+                let path = folder.join("program.heap");
+                (0..200).for_each(|_| ALLOCATOR.dump_profile(&path).unwrap());
+                is_whole(&fs::read(&path).unwrap());
+                1
+            });
+            assert_eq!(status, 1);
         });
     }
 
@@ -242,6 +370,7 @@ mod jemalloc {
             let mut whole = Vec::new();
             ALLOCATOR.dump_profile_to(&mut whole).unwrap();
             let length = whole.len() as u64;
+            let too_large = Error::Io(ErrorKind::FileTooLarge);
             let limits = [0, 1, 100, length / 2, length - 1, length, length + 4096];
             for (limit, handler) in limits
                 .into_iter()
@@ -266,11 +395,11 @@ mod jemalloc {
                     let to = ALLOCATOR.dump_profile_to(&mut bytes);
                     match to {
                         Ok(()) => is_whole(&bytes),
-                        Err(error) => assert!(matches!(error, Error::Io(_)) && bytes.is_empty()),
+                        Err(error) => assert!(error == too_large && bytes.is_empty()),
                     }
                     match ALLOCATOR.dump_profile(&path) {
                         Ok(()) => is_whole(&fs::read(&path).unwrap()),
-                        Err(error) => assert!(matches!(error, Error::Io(_)) && !path.exists()),
+                        Err(error) => assert!(error == too_large && !path.exists()),
                     }
                     assert_eq!(signals(), [0, 0]);
                     let _ = fs::remove_file(path);
@@ -393,6 +522,9 @@ mod jemalloc {
             assert_eq!(ALLOCATOR.dump_profile(folder.join("a\0b")), Err(Error::Path));
             let long = ALLOCATOR.dump_profile(folder.join("x".repeat(5000)));
             assert!(matches!(long, Err(Error::Path | Error::Io(ErrorKind::InvalidFilename))));
+            // A folder that takes no files.
+            let refused = ALLOCATOR.dump_profile("/proc/self/oom_score_adj");
+            assert!(matches!(refused, Err(Error::Io(_))), "{refused:?}");
             for (path, kind) in [
                 (folder.clone(), ErrorKind::IsADirectory),
                 (folder.join("no/such"), ErrorKind::NotFound),

@@ -81,8 +81,8 @@ pub fn in_bare_thread<F: FnOnce() + Send>(work: F) {
 
     let mut work = Some(work);
     let mut thread = 0;
-    // SAFETY: `thread` is filled by the first call, and `work` outlives the thread, which the second
-    // call waits for. A panic there ends the process: `start` is no Rust function.
+    // SAFETY: `thread` is filled by the first call, and `work` outlives the thread, which the
+    // second call waits for. A panic there ends the process: `start` is no Rust function.
     unsafe {
         let argument = (&raw mut work).cast();
         assert_eq!(libc::pthread_create(&mut thread, ptr::null(), start::<F>, argument), 0);
@@ -109,5 +109,35 @@ pub fn in_fork(child: impl FnOnce() -> u8) -> i32 {
                 status >> 8 & 0xff
             }
         }
+    }
+}
+
+/// From here on the kernel answers this system call with an error, in this thread and in those that
+/// it starts; with `first`, only where that is the first argument.
+#[cfg(target_os = "linux")]
+pub fn refuse(call: libc::c_long, first: Option<u32>, errno: i32) {
+    const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    const SKIP_UNLESS: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    const ANSWER: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+    let step = |code, k, jf| libc::sock_filter { code, k, jf, jt: 0 };
+    let mut filter = vec![
+        step(LOAD, std::mem::offset_of!(libc::seccomp_data, nr) as u32, 0),
+        step(SKIP_UNLESS, call as u32, if first.is_some() { 3 } else { 1 }),
+    ];
+    if let Some(first) = first {
+        // its lower half
+        let high = if cfg!(target_endian = "big") { 4 } else { 0 };
+        let at = std::mem::offset_of!(libc::seccomp_data, args) as u32 + high;
+        filter.extend([step(LOAD, at, 0), step(SKIP_UNLESS, first, 1)]);
+    }
+    filter.extend([
+        step(ANSWER, libc::SECCOMP_RET_ERRNO | errno as u32, 0),
+        step(ANSWER, libc::SECCOMP_RET_ALLOW, 0),
+    ]);
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    // SAFETY: the kernel reads the program, which allows every call but one.
+    unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program), 0);
     }
 }

@@ -14,11 +14,13 @@
 //! | `GET /profile/pprof` | the same for `pprof` |
 //! | `GET /profile/flamegraph` | the same as a flame graph (SVG) |
 //!
-//! What the allocator cannot do is answered with 501 and a sentence that says why.
+//! What the allocator cannot do is answered with 501 and a sentence that says why; a second profile
+//! while one is being made, with 503.
 
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
 
 use alloc_switch::{Error, Handle, ReportForm};
 use axum::extract::{Query, Request};
@@ -27,12 +29,42 @@ use axum::middleware::{from_fn, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use pprof_util::{FlamegraphOptions, StackProfile};
 use serde::Deserialize;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 type Allocator = &'static dyn Handle;
 
-/// The routes, to be served alone or nested into a server's own.
+/// Serves the routes and nothing else, for as long as the program runs. No client takes the
+/// program's descriptors and threads, or keeps others out for long: there are few connections at a
+/// time, for one request each, which has to come soon and be over in a minute.
+pub async fn serve(listener: TcpListener, allocator: Allocator) {
+    let connections = Arc::new(Semaphore::new(32));
+    let service = TowerToHyperService::new(router(allocator));
+    loop {
+        let place = connections.clone().acquire_owned().await.expect("it is not closed");
+        let Ok((stream, _)) = listener.accept().await else {
+            // No descriptor is free, say.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(Duration::from_secs(10))
+            .keep_alive(false)
+            .serve_connection(TokioIo::new(stream), service.clone());
+        tokio::spawn(async move {
+            let _ = tokio::time::timeout(Duration::from_secs(60), connection).await;
+            drop(place);
+        });
+    }
+}
+
+/// The routes, to be nested into a server's own.
 pub fn router(allocator: Allocator) -> Router {
     // None of these is a matter of microseconds: they take the allocator's locks, and a profile is
     // symbolized. Tokio's threads for blocking work are the place for them.
@@ -44,6 +76,11 @@ pub fn router(allocator: Allocator) -> Router {
             move |Query(query): Query<$query>| blocking(move || $function(allocator, query))
         };
     }
+    macro_rules! alone {
+        ($function:ident) => {
+            move || alone(move || $function(allocator))
+        };
+    }
     Router::new()
         .route("/allocator", get(blocking!(about)))
         .route("/stats", get(blocking!(stats)))
@@ -53,9 +90,9 @@ pub fn router(allocator: Allocator) -> Router {
         .route("/profile/start", post(blocking!(profile_start)))
         .route("/profile/stop", post(blocking!(profile_stop)))
         .route("/profile/reset", post(blocking!(profile_reset, ResetQuery)))
-        .route("/profile/heap", get(blocking!(profile_heap)))
-        .route("/profile/pprof", get(blocking!(profile_pprof)))
-        .route("/profile/flamegraph", get(blocking!(profile_flamegraph)))
+        .route("/profile/heap", get(alone!(profile_heap)))
+        .route("/profile/pprof", get(alone!(profile_pprof)))
+        .route("/profile/flamegraph", get(alone!(profile_flamegraph)))
         .layer(from_fn(refuse_web_pages))
 }
 
@@ -66,11 +103,26 @@ async fn blocking(answer: impl FnOnce() -> Result<Response, Failure> + Send + 's
     }
 }
 
-/// A web page that is open in a browser on this machine can send requests to a loopback address. The
-/// browser then names the page in `Origin`, or at least in `Referer`; and one that had its own name
-/// resolved to this address names that in `Host`. Neither is a person with `curl`, or Prometheus.
-/// Once it is open to others, a page that hides its name can have a browser ask for what `GET`
-/// gives, but not read the answer.
+/// A profile and the look-up of its functions take memory and time, however many ask.
+async fn alone(answer: impl FnOnce() -> Result<Response, Failure> + Send + 'static) -> Response {
+    static PROFILE: Semaphore = Semaphore::const_new(1);
+    let Ok(permit) = PROFILE.try_acquire() else {
+        let sentence = "another profile is being made: come back when it is done\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, sentence).into_response();
+    };
+    // It goes on when the client has gone.
+    blocking(move || {
+        let _permit = permit;
+        answer()
+    })
+    .await
+}
+
+/// A web page that is open in a browser on this machine can send requests to a loopback address.
+/// The browser then names the page in `Origin`, or at least in `Referer`; and one that had its own
+/// name resolved to this address names that in `Host`. Neither is a person with `curl`, or
+/// Prometheus. Once the server is open to others, a page that hides its name can have a browser ask
+/// for what `GET` gives, but not read the answer.
 async fn refuse_web_pages(request: Request, next: Next) -> Response {
     fn all<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
         headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default()).collect()
@@ -98,17 +150,24 @@ async fn refuse_web_pages(request: Request, next: Next) -> Response {
 }
 
 /// Whether this is the IP address of one machine or `localhost`, with or without a port.
-/// (Connections to 0.0.0.0 arrive here, and browsers do not take it for loopback.)
+/// Connections to `0.0.0.0` and `[::ffff:127.0.0.1]` arrive here too, but browsers do not take
+/// these for loopback.
 fn is_address(host: &str) -> bool {
     let without_port = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
     match without_port.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        Some(bare) => bare.parse::<Ipv6Addr>().is_ok_and(|address| !address.is_unspecified()),
+        Some(bare) => bare.parse::<Ipv6Addr>().is_ok_and(|address| {
+            !address.is_unspecified()
+                && !address.is_multicast()
+                && address.to_ipv4_mapped().is_none()
+        }),
         None => {
-            without_port.eq_ignore_ascii_case("localhost")
-                || without_port.parse::<Ipv4Addr>().is_ok_and(|it| !it.is_unspecified())
+            let is_one = |address: Ipv4Addr| {
+                !address.is_unspecified() && !address.is_multicast() && !address.is_broadcast()
+            };
+            without_port.eq_ignore_ascii_case("localhost") || without_port.parse().is_ok_and(is_one)
         }
     }
 }
@@ -292,25 +351,16 @@ fn stacks(allocator: Allocator) -> Result<StackProfile, Failure> {
     }
 }
 
-/// A profile and the look-up of its functions take memory, however many ask: one after the other.
-fn one_at_a_time() -> MutexGuard<'static, ()> {
-    static PROFILE: Mutex<()> = Mutex::new(());
-    PROFILE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 fn profile_heap(allocator: Allocator) -> Result<Response, Failure> {
-    let _alone = one_at_a_time();
     body("application/octet-stream", heap(allocator)?)
 }
 
 fn profile_pprof(allocator: Allocator) -> Result<Response, Failure> {
-    let _alone = one_at_a_time();
     let bytes = stacks(allocator)?.to_pprof(("inuse_space", "bytes"), ("space", "bytes"), None);
     body("application/octet-stream", bytes)
 }
 
 fn profile_flamegraph(allocator: Allocator) -> Result<Response, Failure> {
-    let _alone = one_at_a_time();
     let mut options = FlamegraphOptions::default();
     options.title = "Bytes held, by the stack that allocated them".into();
     options.count_name = "bytes".into();

@@ -52,7 +52,8 @@ fn serve(address: SocketAddr) -> std::io::Result<()> {
         let listener = tokio::net::TcpListener::bind(address).await?;
         println!("{ALLOCATOR}: http://{}", listener.local_addr()?);
         std::thread::spawn(workload);
-        axum::serve(listener, admin::router(&ALLOCATOR)).await
+        admin::serve(listener, &ALLOCATOR).await;
+        Ok(())
     })
 }
 

@@ -249,7 +249,17 @@ fn web_pages_are_refused() {
     assert_eq!(as_host("rebound.example.org:6780"), "403");
     assert_eq!(as_host("127.0.0.1.example.org"), "403");
     assert_eq!(as_host(""), "403");
-    for host in ["[127.0.0.1", "[127.0.0.1]", "127.0.0.1]", "[localhost]", "0.0.0.0", "[::]:6780"] {
+    for host in [
+        "[127.0.0.1",
+        "[127.0.0.1]",
+        "127.0.0.1]",
+        "[localhost]",
+        "0.0.0.0",
+        "[::]:6780",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:0:0]:6780",
+        "255.255.255.255",
+    ] {
         assert_eq!(as_host(host), "403", "{host}");
     }
     // The second of two counts as much as the first.
@@ -267,7 +277,8 @@ fn web_pages_are_refused() {
     }
 }
 
-/// A client that holds more connections than the process may have is waited out.
+/// A client that holds more connections than the process may have, and sends half a request or
+/// none, keeps others out for a while.
 #[test]
 fn too_many_connections_do_not_end_it() {
     let mut process = Command::new("sh")
@@ -279,11 +290,45 @@ fn too_many_connections_do_not_end_it() {
     BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let (allocator, address) = line.trim().split_once(": http://").expect(&line);
     let mut server = Server { allocator: allocator.into(), address: address.into(), process };
-    let idle: Vec<_> = (0..64).map(|_| TcpStream::connect(&server.address).unwrap()).collect();
-    std::thread::sleep(std::time::Duration::from_secs(2));
-    assert_eq!(server.process.try_wait().unwrap(), None, "it runs");
-    drop(idle);
+    let mut held: Vec<_> = (0..64).map(|_| TcpStream::connect(&server.address).unwrap()).collect();
+    for stream in held.iter_mut().step_by(2) {
+        stream.write_all(b"GET /stats HTTP/1.1\r\nHost: ").unwrap();
+    }
     assert_eq!(server.get("/allocator").status_code, 200);
+    assert_eq!(server.process.try_wait().unwrap(), None, "it runs");
+    drop(held);
+}
+
+/// The others are told to come back, and take no thread of the program's meanwhile.
+#[test]
+fn many_who_want_a_profile_do_not_stop_it() {
+    let server = Server::start();
+    if !server.profiles() {
+        return assert_eq!(server.get("/profile/flamegraph").status_code, 501);
+    }
+    server.sample();
+    let request = format!("GET /profile/flamegraph HTTP/1.0\r\nHost: {}\r\n\r\n", server.address);
+    let asked: Vec<_> = (0..200)
+        .map(|_| {
+            let mut stream = TcpStream::connect(&server.address).unwrap();
+            stream.write_all(request.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    assert_eq!(server.get("/stats").status_code, 200);
+    let tasks = format!("/proc/{}/task", server.process.id());
+    let threads = fs::read_dir(tasks).unwrap().count();
+    assert!(threads < 64, "{threads} threads");
+    let answers: Vec<String> = asked
+        .into_iter()
+        .map(|mut stream| {
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            answer.split(' ').nth(1).unwrap().to_owned()
+        })
+        .collect();
+    assert!(answers.iter().any(|status| status == "200"), "{answers:?}");
+    assert!(answers.iter().all(|status| status == "200" || status == "503"), "{answers:?}");
 }
 
 #[test]

@@ -11,8 +11,8 @@ use std::ffi::{c_char, c_int, c_uint, c_void, CStr, CString};
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::hint::black_box;
-use std::io::{self, Read, Seek, Write};
-use std::mem::{self, size_of, MaybeUninit};
+use std::io::{self, Seek, Write};
+use std::mem::{size_of, MaybeUninit};
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::path::Path;
 use std::ptr::NonNull;
@@ -407,6 +407,8 @@ fn takes_more(file: &mut File) -> io::Result<()> {
 #[cfg(target_os = "linux")]
 #[inline]
 fn find(file: &mut File, text: &[u8]) -> io::Result<Option<u64>> {
+    use std::io::Read;
+
     let mut buffer = [0; 4096];
     let (mut start, mut held) = (0, 0);
     file.rewind()?;
@@ -434,13 +436,13 @@ fn without_sigxfsz<T>(work: impl FnOnce() -> T) -> T {
     // SAFETY: sets of signals are plain data; the calls read and fill those given to them. One of
     // these signals that was waiting before is left waiting.
     return unsafe {
-        let [mut signal, mut waiting, mut before]: [libc::sigset_t; 3] = mem::zeroed();
+        let [mut signal, mut waiting, mut before]: [libc::sigset_t; 3] = std::mem::zeroed();
         libc::sigaddset(&mut signal, libc::SIGXFSZ);
         libc::sigpending(&mut waiting);
         libc::pthread_sigmask(libc::SIG_BLOCK, &signal, &mut before);
         let result = work();
         if libc::sigismember(&waiting, libc::SIGXFSZ) != 1 {
-            let at_once = mem::zeroed();
+            let at_once = std::mem::zeroed();
             libc::sigtimedwait(&signal, ptr::null_mut(), &at_once);
         }
         libc::pthread_sigmask(libc::SIG_SETMASK, &before, ptr::null_mut());

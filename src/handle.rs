@@ -175,7 +175,8 @@ pub trait Handle: Sync {
 
     /// Writes the heap profile to a file: the sampled blocks that are still held, with the stacks
     /// that allocated them. A file that is there is replaced, once the new one is whole; its folder
-    /// must be one that can be written to. A device or a pipe is written to. jemalloc: `prof.dump`.
+    /// must be one that can be written to. A device or a pipe is written to, the pipe when it has a
+    /// reader. jemalloc: `prof.dump`.
     ///
     /// # Errors
     ///

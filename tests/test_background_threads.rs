@@ -96,8 +96,12 @@ mod jemalloc {
         that_could_not_be_made_are_off();
     }
 
-    /// jemalloc says that they are on then.
+    /// jemalloc says that they are on then. It has also miscounted them, and one that was built to
+    /// check itself ends the process when they are turned off.
     fn that_could_not_be_made_are_off() {
+        if cfg!(feature = "debug") {
+            return;
+        }
         let status = in_fork(|| {
             ALLOCATOR.background_threads(false).unwrap();
             refuse(libc::SYS_clone3, None, libc::EAGAIN);

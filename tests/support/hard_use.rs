@@ -285,15 +285,6 @@ fn threads_end_while_others_free_their_memory() {
     assert!(allocated > rounds(200) * 100);
 }
 
-extern "C" {
-    fn pthread_key_create(key: *mut u32, destructor: extern "C" fn(*mut c_void)) -> i32;
-    fn pthread_setspecific(key: u32, value: *const c_void) -> i32;
-    fn atexit(handler: extern "C" fn()) -> i32;
-    fn exit(status: i32) -> !;
-    fn _exit(status: i32) -> !;
-    fn alarm(seconds: u32) -> u32;
-}
-
 /// Small, large and over-aligned memory, in the ordinary way.
 fn some_work() -> usize {
     #[repr(align(4096))]
@@ -341,7 +332,7 @@ fn destructors_of_a_thread_allocate() {
         if CALLS.get() < 3 {
             let again = Box::into_raw(Box::new(boxed.map(|n| n + 1)));
             // SAFETY: the key exists.
-            unsafe { pthread_setspecific(KEY.load(Relaxed) as u32, again.cast()) };
+            unsafe { libc::pthread_setspecific(KEY.load(Relaxed) as u32, again.cast()) };
         } else {
             assert_eq!(*boxed, [3; 100]);
         }
@@ -349,7 +340,7 @@ fn destructors_of_a_thread_allocate() {
 
     let mut key = 0;
     // SAFETY: the function fills `key`.
-    assert_eq!(unsafe { pthread_key_create(&mut key, destructor) }, 0);
+    assert_eq!(unsafe { libc::pthread_key_create(&mut key, Some(destructor)) }, 0);
     KEY.store(key as usize, Relaxed);
     for _ in 0..50 {
         thread::spawn(move || {
@@ -357,7 +348,7 @@ fn destructors_of_a_thread_allocate() {
             SECOND.with(|second| second.0.borrow_mut().push("y".repeat(100)));
             let boxed = Box::into_raw(Box::new([1_usize; 100]));
             // SAFETY: the key exists.
-            assert_eq!(unsafe { pthread_setspecific(key, boxed.cast()) }, 0);
+            assert_eq!(unsafe { libc::pthread_setspecific(key, boxed.cast()) }, 0);
         })
         .join()
         .unwrap();
@@ -370,7 +361,7 @@ fn a_handler_at_exit_allocates() {
     extern "C" fn first_registered() {
         let status = if some_work() == WORK { 42 } else { 1 };
         // SAFETY: the process ends.
-        unsafe { _exit(status) }
+        unsafe { libc::_exit(status) }
     }
     extern "C" fn last_registered() {
         std::mem::forget(vec![1_u8; 1000]);
@@ -379,10 +370,10 @@ fn a_handler_at_exit_allocates() {
     let status = in_fork(|| {
         // SAFETY: the handlers do not unwind unless the test fails, and `exit` calls them.
         unsafe {
-            alarm(300);
-            assert_eq!(atexit(first_registered), 0);
-            assert_eq!(atexit(last_registered), 0);
-            exit(1)
+            libc::alarm(300);
+            assert_eq!(libc::atexit(first_registered), 0);
+            assert_eq!(libc::atexit(last_registered), 0);
+            libc::exit(1)
         }
     });
     assert_eq!(status, 42, "both handlers ran to their end");
@@ -411,7 +402,7 @@ fn fork_under_load() {
                 let status = in_fork(|| {
                     // A child that hangs on another thread's lock is ended, which the parent sees.
                     // SAFETY: the function takes any number.
-                    unsafe { alarm(300) };
+                    unsafe { libc::alarm(300) };
                     let good =
                         (0..3).all(|_| some_work() == WORK) && held.iter().all(|&byte| byte == 7);
                     drop(held);

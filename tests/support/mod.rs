@@ -100,7 +100,7 @@ impl Fixture {
             cargo.env_remove(unset);
         }
         // With these features jemalloc is built once more, and its speed is not what is tested.
-        let features = self.args.iter().skip_while(|arg| *arg != "--features").nth(1);
+        let features = self.argument("--features");
         if ["override-malloc", "jemalloc-in-libraries", "stats"]
             .iter()
             .any(|feature| features.is_some_and(|features| features.contains(feature)))
@@ -111,9 +111,14 @@ impl Fixture {
         cargo
     }
 
+    /// What follows this argument of Cargo's.
+    fn argument(&self, name: &str) -> Option<&String> {
+        self.args.iter().skip_while(|arg| *arg != name).nth(1)
+    }
+
     /// Builds into different target directories need not wait for each other.
     fn lock(&self) -> MutexGuard<'static, ()> {
-        let argument = self.args.iter().skip_while(|arg| *arg != "--target-dir").nth(1);
+        let argument = self.argument("--target-dir");
         let variable = self.env.iter().find(|(key, _)| key == "CARGO_TARGET_DIR");
         let directory = argument.or(variable.map(|(_, value)| value)).cloned().unwrap_or_default();
         let mut building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);

@@ -22,15 +22,27 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
-        let mut process = Command::new(PROGRAM)
-            .arg("127.0.0.1:0")
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("Cargo has built the program");
+        Self::of(Command::new(PROGRAM).arg("127.0.0.1:0"))
+    }
+
+    fn of(command: &mut Command) -> Self {
+        let mut process =
+            command.stdout(Stdio::piped()).spawn().expect("Cargo has built the program");
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let (allocator, address) = line.trim().split_once(": http://").expect(&line);
         Server { allocator: allocator.into(), address: address.into(), process }
+    }
+
+    /// One with samples. Where there are no profiles it says so at this path, and there is none.
+    fn with_samples(path: &str) -> Option<Self> {
+        let server = Self::start();
+        if !server.profiles() {
+            assert_eq!(server.get(path).status_code, 501);
+            return None;
+        }
+        server.sample();
+        Some(server)
     }
 
     /// Without jemalloc there is no profile, without a feature neither.
@@ -84,6 +96,13 @@ fn text(response: &minreq::Response) -> String {
 fn json(response: &minreq::Response) -> Json {
     assert_eq!(response.headers["content-type"], "application/json");
     serde_json::from_str(&text(response)).unwrap()
+}
+
+/// The status of the answer that comes to a request already sent.
+fn status(mut stream: TcpStream) -> String {
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split(' ').nth(1).unwrap().to_owned()
 }
 
 /// A folder of this test's own, empty.
@@ -226,25 +245,23 @@ fn what_is_asked_wrongly_has_the_status_that_says_so() {
 #[test]
 fn web_pages_are_refused() {
     let server = Server::start();
-    let status = |name: &str, value: &str| {
+    let with_header = |name: &str, value: &str| {
         let request = server.request(minreq::Method::Get, "/allocator").with_header(name, value);
         request.send().unwrap().status_code
     };
-    assert_eq!(status("Origin", "https://example.org"), 403);
-    assert_eq!(status("Origin", "null"), 403);
-    assert_eq!(status("Origin", &format!("http://{}", server.address)), 200);
-    assert_eq!(status("Sec-Fetch-Site", "cross-site"), 403);
-    assert_eq!(status("Sec-Fetch-Site", "none"), 200);
-    assert_eq!(status("Referer", "http://example.org/page"), 403);
-    assert_eq!(status("Referer", &format!("http://{}0/", server.address)), 403);
-    assert_eq!(status("Referer", &format!("http://{}/allocator", server.address)), 200);
+    assert_eq!(with_header("Origin", "https://example.org"), 403);
+    assert_eq!(with_header("Origin", "null"), 403);
+    assert_eq!(with_header("Origin", &format!("http://{}", server.address)), 200);
+    assert_eq!(with_header("Sec-Fetch-Site", "cross-site"), 403);
+    assert_eq!(with_header("Sec-Fetch-Site", "none"), 200);
+    assert_eq!(with_header("Referer", "http://example.org/page"), 403);
+    assert_eq!(with_header("Referer", &format!("http://{}0/", server.address)), 403);
+    assert_eq!(with_header("Referer", &format!("http://{}/allocator", server.address)), 200);
     // minreq writes its own `Host`.
     let as_host = |host: &str| {
         let mut stream = TcpStream::connect(&server.address).unwrap();
         write!(stream, "GET /allocator HTTP/1.0\r\nHost: {host}\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer.split(' ').nth(1).unwrap().to_owned()
+        status(stream)
     };
     assert_eq!(as_host("rebound.example.org:6780"), "403");
     assert_eq!(as_host("127.0.0.1.example.org"), "403");
@@ -281,15 +298,8 @@ fn web_pages_are_refused() {
 /// none, keeps others out for a while.
 #[test]
 fn too_many_connections_do_not_end_it() {
-    let mut process = Command::new("sh")
-        .args(["-c", "ulimit -n 32 && exec \"$0\" 127.0.0.1:0", PROGRAM])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let (allocator, address) = line.trim().split_once(": http://").expect(&line);
-    let mut server = Server { allocator: allocator.into(), address: address.into(), process };
+    let script = "ulimit -n 32 && exec \"$0\" 127.0.0.1:0";
+    let mut server = Server::of(Command::new("sh").args(["-c", script, PROGRAM]));
     let mut held: Vec<_> = (0..64).map(|_| TcpStream::connect(&server.address).unwrap()).collect();
     for stream in held.iter_mut().step_by(2) {
         stream.write_all(b"GET /stats HTTP/1.1\r\nHost: ").unwrap();
@@ -302,11 +312,7 @@ fn too_many_connections_do_not_end_it() {
 /// The others are told to come back, and take no thread of the program's meanwhile.
 #[test]
 fn many_who_want_a_profile_do_not_stop_it() {
-    let server = Server::start();
-    if !server.profiles() {
-        return assert_eq!(server.get("/profile/flamegraph").status_code, 501);
-    }
-    server.sample();
+    let Some(server) = Server::with_samples("/profile/flamegraph") else { return };
     let request = format!("GET /profile/flamegraph HTTP/1.0\r\nHost: {}\r\n\r\n", server.address);
     let asked: Vec<_> = (0..200)
         .map(|_| {
@@ -319,14 +325,7 @@ fn many_who_want_a_profile_do_not_stop_it() {
     let tasks = format!("/proc/{}/task", server.process.id());
     let threads = fs::read_dir(tasks).unwrap().count();
     assert!(threads < 64, "{threads} threads");
-    let answers: Vec<String> = asked
-        .into_iter()
-        .map(|mut stream| {
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).unwrap();
-            answer.split(' ').nth(1).unwrap().to_owned()
-        })
-        .collect();
+    let answers: Vec<String> = asked.into_iter().map(status).collect();
     assert!(answers.iter().any(|status| status == "200"), "{answers:?}");
     assert!(answers.iter().all(|status| status == "200" || status == "503"), "{answers:?}");
 }
@@ -339,16 +338,8 @@ fn it_listens_to_others_only_when_told() {
     let out = Command::new(PROGRAM).args(["nowhere"]).output().unwrap();
     assert!(!out.status.success());
 
-    let mut process = Command::new(PROGRAM)
-        .args(["0.0.0.0:0", "--expose"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    process.kill().unwrap();
-    process.wait().unwrap();
-    assert!(line.contains(": http://0.0.0.0:"), "{line}");
+    let server = Server::of(Command::new(PROGRAM).args(["0.0.0.0:0", "--expose"]));
+    assert!(server.address.starts_with("0.0.0.0:"), "{}", server.address);
 }
 
 #[test]
@@ -379,11 +370,7 @@ const FUNCTION: &str = "admin::answer";
 
 #[test]
 fn jeprof_reads_the_profile() {
-    let server = Server::start();
-    if !server.profiles() {
-        return assert_eq!(server.get("/profile/heap").status_code, 501);
-    }
-    server.sample();
+    let Some(server) = Server::with_samples("/profile/heap") else { return };
     let heap = folder("jeprof").join("program.heap");
     fs::write(&heap, server.get("/profile/heap").as_bytes()).unwrap();
     let mut jeprof = Command::new("jeprof");
@@ -451,11 +438,7 @@ mod pprof {
 
 #[test]
 fn a_pprof_reader_reads_the_profile() {
-    let server = Server::start();
-    if !server.profiles() {
-        return assert_eq!(server.get("/profile/pprof").status_code, 501);
-    }
-    server.sample();
+    let Some(server) = Server::with_samples("/profile/pprof") else { return };
     let response = server.get("/profile/pprof");
     assert_eq!(response.status_code, 200, "{:?}", response.as_str());
     let mut bytes = Vec::new();
@@ -482,11 +465,7 @@ fn a_pprof_reader_reads_the_profile() {
 /// tests.
 #[test]
 fn a_browser_draws_the_flame_graph() {
-    let server = Server::start();
-    if !server.profiles() {
-        return assert_eq!(server.get("/profile/flamegraph").status_code, 501);
-    }
-    server.sample();
+    let Some(server) = Server::with_samples("/profile/flamegraph") else { return };
     let graph = server.get("/profile/flamegraph");
     assert_eq!(graph.headers["content-type"], "image/svg+xml");
     assert!(text(&graph).contains(FUNCTION));

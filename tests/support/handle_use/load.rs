@@ -18,11 +18,8 @@ const THREADS: usize = 64;
 /// Ends the process with a signal unless it is called again: a thread that hangs in the allocator
 /// cannot say so itself. It allocates nothing.
 fn still_alive() {
-    extern "C" {
-        fn alarm(seconds: u32) -> u32;
-    }
     // SAFETY: the function takes any number.
-    unsafe { alarm(300) };
+    unsafe { libc::alarm(300) };
 }
 
 thread_local! {

@@ -174,14 +174,16 @@ pub trait Handle: Sync {
     }
 
     /// Writes the heap profile to a file: the sampled blocks that are still held, with the stacks
-    /// that allocated them. A file that is there is replaced, once the new one is whole; its folder
-    /// must be one that can be written to. A device or a pipe is written to, the pipe when it has a
-    /// reader. jemalloc: `prof.dump`.
+    /// that allocated them. A file of this user's that is there is replaced, once the new one is
+    /// whole; its folder must be one that can be written to, and hard links to it part. What else
+    /// is there, such as a device, a descriptor's name or somebody else's file, is written to; a
+    /// pipe when it has a reader. jemalloc: `prof.dump`.
     ///
     /// # Errors
     ///
     /// Those of [`dump_profile_to`](Self::dump_profile_to); [`Error::Path`] if the path has a NUL
-    /// in it; [`Error::Io`] if the file cannot be written, and then all is as it was.
+    /// in it; [`Error::Io`] if the file cannot be written, or is a link to nowhere. What was to be
+    /// replaced is as it was then, and a file that was written to is empty.
     fn dump_profile(&self, path: &Path) -> Result<(), Error> {
         let _ = path;
         Err(Error::Unsupported)

@@ -14,7 +14,7 @@ use std::hint::black_box;
 use std::io::{self, Seek, Write};
 use std::mem::{size_of, MaybeUninit};
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::{env, fmt, fs, process, ptr};
 
@@ -251,28 +251,72 @@ pub(crate) fn dump_profile(path: &Path) -> Result<(), Error> {
     })
 }
 
-/// A device or a pipe is written to. A file is replaced as a whole, so that nobody sees a part of
-/// one, or a mix of two.
+/// A file of one's own is replaced as a whole, so that nobody sees a part of one, or a mix of two;
+/// what else is there is written to. Either is opened, so that the system says who may write to it.
 #[inline]
 fn write_profile(profile: &mut File, path: &Path) -> io::Result<()> {
-    let there = fs::metadata(path);
-    if there.as_ref().is_ok_and(|there| !there.is_file()) {
-        return copy(profile, &mut File::options().write(true).open(path)?);
-    }
-    // A link leads to the same file then as now.
-    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let new = path.with_file_name(unforeseeable());
-    let mut file = File::options().write(true).create_new(true).open(&new)?;
-    let replace = || {
-        if let Ok(there) = there {
-            file.set_permissions(there.permissions())?;
+    let (path, mode) = match File::options().write(true).open(path) {
+        Ok(mut there) => match replaceable(&there, path)? {
+            Some(found) => found,
+            None => {
+                let is_file = there.metadata()?.is_file();
+                if is_file {
+                    there.set_len(0)?;
+                }
+                return copy(profile, &mut there).inspect_err(|_| {
+                    let _ = if is_file { there.set_len(0) } else { Ok(()) };
+                });
+            }
+        },
+        Err(error)
+            if error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(path).is_err() =>
+        {
+            (path.to_owned(), 0o666)
         }
-        copy(profile, &mut file)?;
-        fs::rename(&new, &path)
+        Err(error) => return Err(error), // a link to nowhere, too
     };
-    replace().inspect_err(|_| {
+    let new = path.with_file_name(unforeseeable());
+    let mut options = File::options();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
+    #[cfg(not(unix))]
+    let _ = mode;
+    let mut file = options.write(true).create_new(true).open(&new)?;
+    copy(profile, &mut file).and_then(|()| fs::rename(&new, &path)).inspect_err(|_| {
         let _ = fs::remove_file(&new);
     })
+}
+
+/// The file's own path and permissions, if it is this user's and was not named by a descriptor.
+#[inline]
+fn replaceable(there: &File, path: &Path) -> io::Result<Option<(PathBuf, u32)>> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+
+        let there = there.metadata()?;
+        // SAFETY: the calls only answer.
+        let us = unsafe { (libc::geteuid(), libc::getegid()) };
+        if !there.is_file() || (there.uid(), there.gid()) != us {
+            return Ok(None);
+        }
+        let mut link = path.to_owned();
+        while let Ok(target) = fs::read_link(&link) {
+            let folder = link.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = fs::canonicalize(folder.unwrap_or(Path::new(".")))?;
+            if folder.starts_with("/proc") || folder.starts_with("/dev") {
+                return Ok(None);
+            }
+            link = folder.join(target);
+        }
+        let path = fs::canonicalize(path)?;
+        let found = fs::metadata(&path)?;
+        if (found.dev(), found.ino()) == (there.dev(), there.ino()) {
+            return Ok(Some((path, there.mode() & 0o777)));
+        }
+    }
+    let _ = (there, path);
+    Ok(None)
 }
 
 #[inline]

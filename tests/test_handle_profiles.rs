@@ -209,6 +209,51 @@ mod jemalloc {
         assert!(is_empty(&folder));
     }
 
+    /// Nobody gets more by it than was there: no bits of a file that somebody laid out, no file that
+    /// a link only leads to by its name, no name that a descriptor had.
+    #[test]
+    fn what_is_there_is_not_trusted() {
+        use std::os::unix::fs::{chown, symlink, MetadataExt, PermissionsExt};
+
+        let folder = folder("there");
+        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
+        sampled(|| {
+            let own = folder.join("own");
+            fs::write(&own, "before").unwrap();
+            fs::set_permissions(&own, fs::Permissions::from_mode(0o6700)).unwrap();
+            let before = fs::metadata(&own).unwrap().ino();
+            ALLOCATOR.dump_profile(&own).unwrap();
+            assert_eq!(mode(&own), 0o700);
+            assert_ne!(fs::metadata(&own).unwrap().ino(), before, "replaced");
+
+            // The log of a process goes on where its descriptor leads.
+            let mut log = fs::File::options().append(true).open(&own).unwrap();
+            let before = log.metadata().unwrap().ino();
+            let name = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&log));
+            ALLOCATOR.dump_profile(name).unwrap();
+            is_whole(&fs::read(&own).unwrap());
+            assert_eq!(fs::metadata(&own).unwrap().ino(), before, "written to");
+            log.write_all(b"later\n").unwrap();
+            assert!(fs::read(&own).unwrap().ends_with(b"later\n"));
+
+            let nowhere = folder.join("link");
+            symlink(folder.join("nowhere"), &nowhere).unwrap();
+            let lost = Err(Error::Io(ErrorKind::NotFound));
+            assert_eq!(ALLOCATOR.dump_profile(&nowhere), lost);
+            assert!(fs::symlink_metadata(&nowhere).unwrap().is_symlink());
+
+            // Somebody else's, as far as this user may have such a one made.
+            let other = folder.join("other");
+            fs::write(&other, "before").unwrap();
+            if chown(&other, Some(65534), Some(65534)).is_ok() {
+                fs::set_permissions(&other, fs::Permissions::from_mode(0o6777)).unwrap();
+                ALLOCATOR.dump_profile(&other).unwrap();
+                assert_eq!(fs::metadata(&other).unwrap().uid(), 65534);
+                is_whole(&fs::read(&other).unwrap());
+            }
+        });
+    }
+
     /// Files in memory have no name then. Those in the folder for temporary files are made under
     /// names that nobody can foresee, and are gone.
     #[test]

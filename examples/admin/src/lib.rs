@@ -40,8 +40,8 @@ use tokio::sync::Semaphore;
 type Allocator = &'static dyn Handle;
 
 /// Serves the routes and nothing else, for as long as the program runs. No client takes the
-/// program's descriptors and threads, or keeps others out for long: there are few connections at a
-/// time, for one request each, which has to come soon and be over in a minute.
+/// program's descriptors: there are few connections at a time, for one request each, which has to
+/// come soon and be over in a minute. Who goes on to take all of them does keep others waiting.
 pub async fn serve(listener: TcpListener, allocator: Allocator) {
     let connections = Arc::new(Semaphore::new(32));
     let service = TowerToHyperService::new(router(allocator));

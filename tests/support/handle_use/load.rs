@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use alloc_switch::{Error, ReportForm, Stats};
@@ -144,7 +144,7 @@ fn under_load(times: usize, during: impl Fn(usize) + Sync) {
     let stop = AtomicBool::new(false);
     let count = AtomicUsize::new(0);
     thread::scope(|scope| {
-        for seed in 0..THREADS {
+        let load = |seed| {
             let (stop, count) = (&stop, &count);
             scope.spawn(move || {
                 let mut n = seed;
@@ -157,8 +157,9 @@ fn under_load(times: usize, during: impl Fn(usize) + Sync) {
                         thread::spawn(move || allocate(n)).join().unwrap();
                     }
                 }
-            });
-        }
+            })
+        };
+        let loads: Vec<_> = (0..THREADS).map(load).collect();
         let callers: Vec<_> = (0..2)
             .map(|caller| {
                 let (during, count) = (&during, &count);
@@ -176,7 +177,10 @@ fn under_load(times: usize, during: impl Fn(usize) + Sync) {
             .collect();
         let results: Vec<_> = callers.into_iter().map(thread::ScopedJoinHandle::join).collect();
         stop.store(true, Relaxed);
-        for result in results {
+        // The scope does not wait until what they kept is dropped; a join does.
+        let ends: Vec<_> = loads.into_iter().map(thread::ScopedJoinHandle::join).collect();
+        SENT.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        for result in results.into_iter().chain(ends) {
             if let Err(panic) = result {
                 std::panic::resume_unwind(panic);
             }

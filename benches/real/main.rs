@@ -16,7 +16,8 @@
 //! * `--try 'NAME=OPTIONS'`: one more row for jemalloc with these options; repeatable;
 //! * `--build`: builds everything and measures nothing; `--built`: runs what is built already;
 //! * `--from FILE`: prints an earlier run, which each run leaves in a file that it names; with
-//!   several, the goals and the searches are given for each of them, and the tables of the last;
+//!   several, the tables are of all their runs, in the columns of the last, and the goals and the
+//!   searches are given for each of them;
 //! * `--write`: writes the parts of docs/figures.md that are marked for it, the plots beside it, and
 //!   the lock file of the programs; with `--half chooses`, the marked part of docs/presets.md.
 
@@ -90,11 +91,11 @@ fn main() {
     }
     let texts = options.from.iter().map(|file| fs::read_to_string(file).expect("it is there"));
     let sessions: Vec<_> = texts.map(|text| page::Session::load(&text)).collect();
-    let last = sessions.last().expect("there is one");
-    let parts = match last.reports() {
+    let all = page::Session::pooled(&sessions);
+    let parts = match all.reports() {
         true => vec![
-            ("docs/figures.md", "summary", last.summary()),
-            ("docs/figures.md", "real", last.tables() + &page::goals(&sessions)),
+            ("docs/figures.md", "summary", all.summary()),
+            ("docs/figures.md", "real", all.tables() + &page::goals(&sessions)),
         ],
         false => {
             let searches: Vec<_> = sessions.iter().map(page::Session::presets).collect();
@@ -108,8 +109,8 @@ fn main() {
             report::write_part(&Path::new(ROOT).join(page), &name, &text);
         }
     }
-    if options.write && last.reports() {
-        for (name, svg) in last.plots() {
+    if options.write && all.reports() {
+        for (name, svg) in all.plots() {
             fs::write(Path::new(ROOT).join("docs").join(name), svg).unwrap();
         }
     }
@@ -186,7 +187,7 @@ fn measure(
     let work = Work { options, directory, allocators: &allocators };
     let machine = format!(
         "Measured at commit {} with `cargo bench --bench real` (--rounds {}) on {}; {}, {}.\n",
-        report::commit(),
+        sources::commit(directory),
         options.rounds,
         report::machine(),
         report::version(&directory.join("Cargo.lock"), "tikv-jemalloc-sys"),

@@ -67,6 +67,28 @@ impl Session {
         Session::new(machine, allocators, runs.into_iter().map(run).collect())
     }
 
+    /// The runs of all of them, in the columns of the last, which each has to have: a ratio is of
+    /// two runs of one round.
+    pub fn pooled(sessions: &[Session]) -> Self {
+        let last = &sessions.last().expect("there is one").figures;
+        let mut machines: Vec<&str> = Vec::new();
+        let mut runs = Vec::new();
+        for session in sessions {
+            let has = |a: &Allocator| session.figures.find(&a.name).is_some();
+            assert!(last.allocators.iter().all(has), "other allocators: {}", session.machine);
+            if !machines.contains(&&*session.machine) {
+                machines.push(&session.machine);
+            }
+            for run in &session.figures.runs {
+                let name = session.name(run.allocator);
+                if let Some(allocator) = last.find(name) {
+                    runs.push(Run { allocator, ..run.clone() });
+                }
+            }
+        }
+        Session::new(machines.join("\n"), last.allocators.clone(), runs)
+    }
+
     /// The workloads of a part, such as `large` or `servers`; of both halves, or of one.
     fn part(&self, part: &str, chooses: Option<bool>) -> Vec<String> {
         let of = |workload: &&String| {

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::{env, fs};
 
 use crate::programs::{self, Program, Source};
-use crate::ROOT;
+use crate::{report, ROOT};
 
 /// What is compiled into a program. The presets are options of the same jemalloc, given to the same
 /// program by its environment.
@@ -15,12 +15,16 @@ pub const BUILDS: [&str; 3] = ["glibc", "alloc-switch", "mimalloc"];
 /// The versions of everything that the programs depend on.
 const LOCK: &str = "benches/real/Cargo.lock";
 
+/// Which commit's crate they are built with.
+const COMMIT: &str = "commit";
+
 /// Optimised as a release is, without what only takes time to build, and the same for all of them.
 const PROFILE: &str = "[profile.release]\ndebug = false\n";
 
 /// Unpacks what is not there yet.
 pub fn unpack(directory: &Path) {
     fs::create_dir_all(directory).unwrap();
+    fs::write(directory.join(COMMIT), report::commit()).unwrap();
     let mut members = vec!["drivers".to_owned()];
     for program in programs::ALL {
         let Source::Registry(package, version, ..) = program.source else { continue };
@@ -93,6 +97,11 @@ fn add_allocator(manifest: &Path) {
 /// Builds a program with every allocator; they are in the order of `BUILDS`.
 pub fn build(directory: &Path, program: &Program) -> [PathBuf; BUILDS.len()] {
     BUILDS.map(|allocator| build_with(directory, program, allocator, ""))
+}
+
+/// The commit whose crate is in what was built.
+pub fn commit(directory: &Path) -> String {
+    fs::read_to_string(directory.join(COMMIT)).expect("written before they are built")
 }
 
 /// Where `build` has put them.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{fs, iter};
 
+#[derive(Clone)]
 pub struct Allocator {
     pub name: String,
     pub what: String,
@@ -20,6 +21,7 @@ pub struct Allocator {
 }
 
 /// One run of one program: its figures by name. Seconds and MiB, unless the bench says otherwise.
+#[derive(Clone)]
 pub struct Run {
     pub workload: String,
     pub allocator: usize,

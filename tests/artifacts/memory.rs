@@ -18,14 +18,14 @@ fn assert_grows(program: Fixture, allocator: &str) {
 /// system allocator, and on jemalloc through `std::alloc::alloc` in a library crate.
 #[test]
 fn a_block_that_grew_is_read_as_it_was_written() {
-    assert_grows(fixture("sound"), "jemalloc");
+    let archive = fixture("app").command("check").build().jemalloc();
+    assert_grows(fixture("sound").prebuilt_jemalloc(&archive), "jemalloc");
 }
 
 /// `malloc` itself tells LLVM the size.
 #[test]
 fn so_it_is_where_malloc_is_jemallocs() {
-    let archive = fixture("app").features("override-malloc").command("check").build();
-    let archive = archive.jemalloc();
+    let archive = fixture("app").features("override-malloc").command("check").build().jemalloc();
     let program = fixture("sound").features("override-malloc").prebuilt_jemalloc(&archive);
     assert_grows(program, "jemalloc");
 }
@@ -34,11 +34,14 @@ fn so_it_is_where_malloc_is_jemallocs() {
 /// called. Each of the programs is `#![forbid(unsafe_code)]`.
 #[test]
 fn a_self_check_touches_nobody_elses_blocks() {
-    for profile in [&[][..], &["--release"]] {
-        let built = fixture("sound").args(profile.iter().copied()).build();
+    let dev = fixture("sound").build();
+    let release = fixture("sound").args(["--release"]).prebuilt_jemalloc(&dev.jemalloc()).build();
+    for (built, jemalloc) in [
+        (dev, jemalloc("executable artifact")),
+        (release, "jemalloc (executable artifact)".into()), // its version is not known
+    ] {
         let not_system = r#"Err(Artifact(Choice { name: "system", reason: MacroSystem }))"#;
         let not_jemalloc = r#"Err(Artifact(Choice { name: "jemalloc", reason: Executable }))"#;
-        let jemalloc = jemalloc("executable artifact");
 
         let out = built.run("check_on_jemalloc", &[]);
         assert_eq!(out, format!("{jemalloc}: Ok(())\n{not_system}\n"));

@@ -90,7 +90,7 @@ fn a_library_answers_for_its_own_allocator() {
     assert_eq!(
         report(&["--features", "jemalloc-in-libraries,writes-jemalloc"]),
         format!(
-            "{jemalloc}; allocated: None; by this thread: Some(\"some\"); purge: Ok(()); usable: true; in place: true; \
+            "{jemalloc}; allocated: Some(\"some\"); by this thread: Some(\"some\"); purge: Ok(()); usable: true; in place: true; \
              threads: Ok(()); start: Err(MissingFeature(\"profiling\")); stop: Err(MissingFeature(\"profiling\")); \
              dump: Err(MissingFeature(\"profiling\"))\n"
         )

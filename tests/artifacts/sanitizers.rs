@@ -4,18 +4,16 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{self, fixture, run};
+use crate::support::{self, fixture, host, run};
 
 /// Needs a nightly toolchain: `rustup toolchain install nightly`.
 #[test]
 fn address_sanitizer_catches_a_heap_overflow() {
-    let host = run(Command::new("rustc").arg("-vV"));
-    let host = host.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
     let target_dir = concat!(env!("CARGO_TARGET_TMPDIR"), "/nightly");
     let asan = fixture("asan")
         .toolchain("nightly")
         .rustflags("-Zsanitizer=address")
-        .args(["--target", host]);
+        .args(["--target", &host()]);
     assert!(!asan.tree().iter().any(|package| package.contains("jemalloc")));
     let built = asan.args(["--target-dir", target_dir]).build();
     assert_eq!(built.run("fixture-asan", &[]), "system (sanitizer)\nOk(())\n");

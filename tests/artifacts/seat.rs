@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::fallback::note;
-use crate::support::{fixture, jemalloc, run};
+use crate::support::{fixture, host, jemalloc, run};
 use object::{Object, ObjectSymbol};
 
 fn has_symbol(file: &Path, name: &str) -> bool {
@@ -19,10 +19,13 @@ fn has_symbol(file: &Path, name: &str) -> bool {
 /// The package of the crate that owns the static has a program, and another package has two.
 #[test]
 fn programs_get_what_the_crate_says_that_they_link() {
-    for profile in [&[][..], &["--release"]] {
-        let programs = fixture("seat-users").args(["--package", "fixture-seat"]);
-        let built = programs.args(profile.iter().copied()).build();
-        let line = jemalloc("executable artifact");
+    let programs = fixture("seat-users").args(["--package", "fixture-seat"]);
+    let dev = programs.clone().build();
+    let release = programs.args(["--release"]).prebuilt_jemalloc(&dev.jemalloc()).build();
+    for (built, line) in [
+        (dev, jemalloc("executable artifact")),
+        (release, "jemalloc (executable artifact)".into()), // its version is not known
+    ] {
         let report = format!("{line}; Ok(()); 3 77\n");
         assert_eq!(built.run("fixture-seat", &[]), report);
         assert_eq!(built.run("second", &[]), report);
@@ -59,7 +62,8 @@ fn a_self_check_sees_a_sanitizer_that_the_build_script_does_not() {
         // messages are asked for in front of what is rustc's
         let out = built.output();
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nightly/debug/fixture-asan");
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join(format!("nightly/{}/debug/fixture-asan", host()));
         run(&mut Command::new(folder))
     };
     let line = "jemalloc (executable artifact)\n";

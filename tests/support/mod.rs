@@ -71,11 +71,12 @@ impl Fixture {
     }
 
     /// Links a jemalloc that is already built, because other rustc flags alone do not make it
-    /// another one. The cfg keeps it apart from the one that Cargo builds, which would otherwise be
-    /// compiled anew each time the two alternate.
-    pub fn prebuilt_jemalloc(mut self, archive: &Path) -> Self {
-        self.rustflags.push_str(" --cfg prebuilt_jemalloc");
-        self.env("JEMALLOC_OVERRIDE", archive.to_str().unwrap())
+    /// another one. With `--target` Cargo keeps it apart from the one that it builds, which would
+    /// otherwise be compiled anew each time the two alternate, and build scripts are not compiled
+    /// for each set of flags.
+    pub fn prebuilt_jemalloc(self, archive: &Path) -> Self {
+        let archive = archive.to_str().unwrap();
+        self.args(["--target", &host()]).env("JEMALLOC_OVERRIDE", archive)
     }
 
     fn cargo(&self) -> Command {
@@ -99,7 +100,8 @@ impl Fixture {
         {
             cargo.env_remove(unset);
         }
-        // With these features jemalloc is built once more, and its speed is not what is tested.
+        // With these features jemalloc is built once more, and its speed is not what is tested. For
+        // the last two, which do not touch, the fixtures turn both on and share one.
         let features = self.argument("--features");
         if ["override-malloc", "jemalloc-in-libraries", "stats"]
             .iter()
@@ -227,6 +229,12 @@ impl Fixture {
         let names = String::from_utf8(out.stdout).unwrap();
         names.lines().filter_map(|line| Some(line.split_once(' ')?.0.to_owned())).collect()
     }
+}
+
+/// The triple of this machine.
+pub fn host() -> String {
+    let version = run(Command::new("rustc").arg("-vV"));
+    version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_owned()
 }
 
 /// What a build left.

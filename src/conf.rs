@@ -8,8 +8,8 @@
 //! # }
 //! ```
 //!
-//! A preset holds no option that the linked jemalloc does not know. The figures, and the options
-//! that lost, are in `docs/figures.md`.
+//! A preset holds no option that the linked jemalloc does not know. The figures are in
+//! `docs/figures.md`, and the options that lost in `docs/presets.md`.
 
 use crate::choice::VERSION;
 
@@ -29,9 +29,9 @@ pub const ONE_ARENA: &str =
 /// Heap profiles from the start, of one allocation in every 512 KiB on average; see
 /// [`Switch::dump_profile`](crate::Switch::dump_profile).
 ///
-/// It trades time and memory for knowledge: `cargo bench --bench programs` measured 0.69 times the
-/// processor time and 1.38 times the peak memory of glibc's allocator (geometric means), where the
-/// same program without profiles has 0.60 and 1.18.
+/// It trades time and memory for knowledge: `cargo bench --bench programs` measured 0.72 times the
+/// processor time and 1.39 times the peak memory of glibc's allocator (geometric means), where the
+/// same program without profiles has 0.62 and 1.18.
 ///
 /// Without the feature `profiling` jemalloc does not know these options and would say so on
 /// standard error at every start, so the constant then sets one of jemalloc's defaults.
@@ -46,7 +46,7 @@ pub const PROFILING: &str = if cfg!(feature = "profiling") {
 /// average, as with [`PROFILING`]. This is for production: a server can be profiled while it
 /// misbehaves, without a restart. A profile shows only what was allocated while it was active.
 ///
-/// It is cheap, not free: thirteen published programs ran 0.5 % more instructions with it than with
+/// It is cheap, not free: thirteen programs and libraries ran 0.5 % more instructions with it than with
 /// `prof:false` in the geometric mean, and 1.9 % at worst, because jemalloc then asks of every large
 /// block that is freed or resized whether it was sampled (`cargo bench --bench real -- --parts
 /// armed`).
@@ -62,8 +62,8 @@ pub const PROFILING_ARMED: &str = if cfg!(feature = "profiling") {
 /// The same work in every run, for more memory: pages are never given back, which jemalloc
 /// otherwise does by the clock, and no thread works beside the program's own.
 ///
-/// `cargo bench --bench programs` measured 0.57 times the processor time and 1.23 times the peak
-/// memory of glibc's allocator (geometric means; without options 0.60 and 1.18). A program that
+/// `cargo bench --bench programs` measured 0.58 times the processor time and 1.24 times the peak
+/// memory of glibc's allocator (geometric means; without options 0.62 and 1.18). A program that
 /// runs for long holds its peak to the end.
 pub const BENCHMARKING: &str = if cfg!(any(target_vendor = "apple", target_env = "musl")) {
     "dirty_decay_ms:-1,muzzy_decay_ms:-1"

@@ -47,8 +47,8 @@ pub trait Handle: Sync {
     /// jemalloc it reads the calling thread's counter (`thread.allocatedp`). On the system
     /// allocator it reads those of glibc 2.33 and later (`mallinfo2`) or macOS
     /// (`malloc_zone_statistics`), with a block of up to 64 MiB that is never touched. Elsewhere,
-    /// on a fallback, and where no block is to be had, there is nobody to ask, and only the
-    /// sanitizer counts. No question is asked about an address, so that whatever is registered,
+    /// and where no block is to be had, there is nobody to ask. On a fallback, only the sanitizer
+    /// counts. No question is asked about an address, so that whatever is registered,
     /// this may be called from anywhere but an allocator.
     ///
     /// # Errors
@@ -91,7 +91,8 @@ pub trait Handle: Sync {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] on other allocators; [`Error::Io`] if `out` fails.
+    /// [`Error::Unsupported`] on other allocators, and for JSON on glibc where
+    /// [`stats`](Self::stats) is `None`; [`Error::Io`] if `out` fails.
     fn report(&self, out: &mut dyn fmt::Write, form: ReportForm) -> Result<(), Error> {
         let _ = (out, form);
         Err(Error::Unsupported)
@@ -175,9 +176,9 @@ pub trait Handle: Sync {
 
     /// Writes the heap profile to a file: the sampled blocks that are still held, with the stacks
     /// that allocated them. A file of this user's that is there is replaced, once the new one is
-    /// whole; its folder must be one that can be written to, and hard links to it part. What else
-    /// is there, such as a device, a descriptor's name or somebody else's file, is written to; a
-    /// pipe when it has a reader. jemalloc: `prof.dump`.
+    /// whole: its folder must be one that can be written to, and other hard links keep what they
+    /// have. What else is there, such as a device, a descriptor's name or somebody else's file, is
+    /// written to; with a pipe the call waits for a reader. jemalloc: `prof.dump`.
     ///
     /// # Errors
     ///
@@ -237,7 +238,9 @@ pub trait Handle: Sync {
     ///
     /// # Errors
     ///
-    /// Those of [`read_control`](Self::read_control), and [`Error::UnsafeControl`] for the others.
+    /// Those of [`read_control`](Self::read_control), and [`Error::UnsafeControl`] for all others, of
+    /// which this crate asks nothing; [`Error::UnsupportedTarget`] for `background_thread` where
+    /// [`background_threads`](Self::background_threads) has it.
     fn write_control<T: ControlValue>(&self, name: &str, value: T) -> Result<(), Error>
     where
         Self: Sized,
@@ -268,7 +271,9 @@ pub trait Handle: Sync {
     ///
     /// # Errors
     ///
-    /// Those of [`read_control`](Self::read_control).
+    /// [`Error::Unsupported`] on other allocators; [`Error::UnknownControl`];
+    /// [`Error::WrongType`] for a text with a NUL in it; [`Error::Jemalloc`] with what jemalloc says,
+    /// which is 22 (`EINVAL`) for a value of another size.
     unsafe fn write_any_control<T: ControlValue>(&self, name: &str, value: T) -> Result<(), Error>
     where
         Self: Sized,
@@ -286,7 +291,7 @@ pub trait Handle: Sync {
     ///
     /// # Errors
     ///
-    /// Those of [`read_control`](Self::read_control).
+    /// Those of [`write_any_control`](Self::write_any_control).
     unsafe fn call_any_control(&self, name: &str) -> Result<(), Error>
     where
         Self: Sized,
@@ -468,7 +473,7 @@ pub enum Error {
     Path,
     /// The jemalloc that is linked has no control of this name.
     UnknownControl,
-    /// The control has a value of another type, or none.
+    /// The control has a value of another type.
     WrongType,
     /// The control takes what only an `unsafe` function may give it.
     UnsafeControl,
@@ -500,9 +505,7 @@ impl fmt::Display for Error {
             ),
             Error::Path => f.write_str("the path has a NUL in it"),
             Error::UnknownControl => f.write_str("jemalloc has no control of this name"),
-            Error::WrongType => {
-                f.write_str("the control has a value of another type, or it has none")
-            }
+            Error::WrongType => f.write_str("the control has a value of another type"),
             Error::UnsafeControl => f.write_str(
                 "only `write_any_control` and `call_any_control`, which are unsafe, reach this \
                  control: it may take a pointer, or memory that is in use",

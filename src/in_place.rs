@@ -7,8 +7,8 @@ use crate::system;
 
 /// A `GlobalAlloc` that also says how large a block really is, and resizes a block where it stands.
 ///
-/// Both functions were part of Rust's allocator interface until 1.31, and are missing from
-/// [`GlobalAlloc`]. [`Switch`](crate::Switch) has them, [`System`] has them, and an allocator of
+/// Both functions were part of Rust's unstable allocator interface before [`GlobalAlloc`], which
+/// does not have them. [`Switch`](crate::Switch) has them, [`System`] has them, and an allocator of
 /// one's own gets them with an empty `impl`: the provided functions answer as `alloc_system` did,
 /// that a block is as large as was asked for and stays so.
 ///

@@ -450,7 +450,7 @@ fn page(built: &str) -> String {
 {projects} projects that choose their allocator by hand, under a `cfg` of their own.
 `tests/field.toml` has their predicates. `tests/field.rs` evaluates them with Cargo's own crate
 `cargo-platform`, and our rule for the line beside them, for each of the {triples} triples that
-{version} knows, a bare-metal one too. It writes this page, and fails where the two differ without
+{version} knows, bare-metal ones included. `UPDATE=1 cargo test --test field` writes this page; without, it fails where the two differ without
 one of the reasons below.
 
 **j** is jemalloc, **m** mimalloc, **s** the system allocator; **×** does not compile. A row is for

@@ -255,25 +255,33 @@ pub(crate) fn dump_profile(path: &Path) -> Result<(), Error> {
 /// what else is there is written to. Either is opened, so that the system says who may write to it.
 #[inline]
 fn write_profile(profile: &mut File, path: &Path) -> io::Result<()> {
-    let (path, mode) = match File::options().write(true).open(path) {
-        Ok(mut there) => match replaceable(&there, path)? {
-            Some(found) => found,
-            None => {
-                let is_file = there.metadata()?.is_file();
-                if is_file {
-                    there.set_len(0)?;
+    let mut again = 0..100; // a file system may number its files anew each time
+    let (path, mode) = loop {
+        let mut there = match File::options().write(true).open(path) {
+            Ok(there) => there,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                match fs::symlink_metadata(path) {
+                    Err(_) => break (path.to_owned(), 0o666),
+                    // Another has made it meanwhile.
+                    Ok(made) if !made.is_symlink() && again.next().is_some() => continue,
+                    Ok(_) => return Err(error), // a link to nowhere
                 }
-                return copy(profile, &mut there).inspect_err(|_| {
-                    let _ = if is_file { there.set_len(0) } else { Ok(()) };
-                });
             }
-        },
-        Err(error)
-            if error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(path).is_err() =>
-        {
-            (path.to_owned(), 0o666)
+            Err(error) => return Err(error),
+        };
+        match replaceable(&there, path)? {
+            Some((path, mode, true)) => break (path, mode),
+            // Another has replaced or removed it meanwhile.
+            Some(_) if again.next().is_some() => continue,
+            _ => {}
         }
-        Err(error) => return Err(error), // a link to nowhere, too
+        let is_file = there.metadata()?.is_file();
+        if is_file {
+            there.set_len(0)?;
+        }
+        return copy(profile, &mut there).inspect_err(|_| {
+            let _ = if is_file { there.set_len(0) } else { Ok(()) };
+        });
     };
     let new = path.with_file_name(unforeseeable());
     let mut options = File::options();
@@ -287,9 +295,10 @@ fn write_profile(profile: &mut File, path: &Path) -> io::Result<()> {
     })
 }
 
-/// The file's own path and permissions, if it is this user's and was not named by a descriptor.
+/// The file's own path, its permissions, and whether that path still leads to it, if it is this
+/// user's and was not named by a descriptor.
 #[inline]
-fn replaceable(there: &File, path: &Path) -> io::Result<Option<(PathBuf, u32)>> {
+fn replaceable(there: &File, path: &Path) -> io::Result<Option<(PathBuf, u32, bool)>> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
@@ -309,14 +318,16 @@ fn replaceable(there: &File, path: &Path) -> io::Result<Option<(PathBuf, u32)>> 
             }
             link = folder.join(target);
         }
-        let path = fs::canonicalize(path)?;
-        let found = fs::metadata(&path)?;
-        if (found.dev(), found.ino()) == (there.dev(), there.ino()) {
-            return Ok(Some((path, there.mode() & 0o777)));
-        }
+        let path = fs::canonicalize(path).unwrap_or(path.to_owned());
+        let is_it = fs::metadata(&path)
+            .is_ok_and(|found| (found.dev(), found.ino()) == (there.dev(), there.ino()));
+        Ok(Some((path, there.mode() & 0o777, is_it)))
     }
-    let _ = (there, path);
-    Ok(None)
+    #[cfg(not(unix))]
+    {
+        let _ = (there, path);
+        Ok(None)
+    }
 }
 
 #[inline]

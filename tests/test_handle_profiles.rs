@@ -99,16 +99,17 @@ mod jemalloc {
             .unwrap();
         let said = String::from_utf8_lossy(&out.stderr);
         assert!(out.status.success() && !said.contains("<jemalloc>"), "{said}");
+        assert!(String::from_utf8_lossy(&out.stdout).contains("1 passed"), "no such test");
     }
 
     #[test]
     fn several_at_once_are_each_whole() {
         sampled(|| {
             let folder = folder("at-once");
-            let same = folder.join("same.heap");
+            let [same, gone] = ["same.heap", "gone.heap"].map(|name| folder.join(name));
             thread::scope(|scope| {
                 for n in 0..8 {
-                    let (folder, same) = (&folder, &same);
+                    let (folder, same, gone) = (&folder, &same, &gone);
                     scope.spawn(move || {
                         for _ in 0..20 {
                             let mut profile = Vec::new();
@@ -119,11 +120,13 @@ mod jemalloc {
                             is_whole(&fs::read(&path).unwrap());
                             ALLOCATOR.dump_profile(same).unwrap();
                             is_whole(&fs::read(same).unwrap());
+                            let _ = fs::remove_file(gone);
+                            ALLOCATOR.dump_profile(gone).unwrap();
                         }
                     });
                 }
             });
-            assert_eq!(fs::read_dir(&folder).unwrap().count(), 9);
+            assert_eq!(fs::read_dir(&folder).unwrap().count(), 10);
         });
     }
 
@@ -142,6 +145,23 @@ mod jemalloc {
         });
     }
 
+    /// Without the standard library's lock, which a thread of the parent may have held.
+    fn set_in_fork(variable: &CStr, value: &Path) {
+        let value = CString::new(value.as_os_str().as_bytes()).unwrap();
+        // SAFETY: both are C strings, and the child has one thread.
+        assert_eq!(unsafe { libc::setenv(variable.as_ptr(), value.as_ptr(), 1) }, 0);
+    }
+
+    /// The superuser of a namespace of this process's own, who may create files there.
+    fn unshare_as_root(flags: i32) -> bool {
+        // SAFETY: the calls take flags and answer.
+        let (user, unshared) =
+            unsafe { (libc::geteuid(), libc::unshare(flags | libc::CLONE_NEWUSER) == 0) };
+        unshared
+            && fs::write("/proc/self/setgroups", "deny").is_ok()
+            && fs::write("/proc/self/uid_map", format!("0 {user} 1")).is_ok()
+    }
+
     /// Mounts an empty file system at `target`, in this process's own view of the disks. Who is not
     /// the superuser gets that with a user namespace.
     fn mount_tmpfs(target: &Path, options: &CStr) -> bool {
@@ -150,8 +170,7 @@ mod jemalloc {
         let nothing = std::ptr::null();
         // SAFETY: the strings are C strings.
         unsafe {
-            (libc::unshare(libc::CLONE_NEWNS) == 0
-                || libc::unshare(libc::CLONE_NEWNS | libc::CLONE_NEWUSER) == 0)
+            (libc::unshare(libc::CLONE_NEWNS) == 0 || unshare_as_root(libc::CLONE_NEWNS))
                 && libc::mount(
                     tmpfs,
                     c"/".as_ptr(),
@@ -263,7 +282,7 @@ mod jemalloc {
         fs::create_dir(&temporary).unwrap();
         sampled(|| {
             assert_good(in_fork(|| {
-                std::env::set_var("TMPDIR", &temporary);
+                set_in_fork(c"TMPDIR", &temporary);
                 if !mount_tmpfs(Path::new("/proc"), c"") {
                     return NO_MOUNT;
                 }
@@ -301,12 +320,9 @@ mod jemalloc {
     fn what_is_loaded_is_what_this_process_has() {
         sampled(|| {
             assert_good(in_fork(|| {
-                // SAFETY: the calls take flags.
-                let unshared = unsafe {
-                    libc::unshare(libc::CLONE_NEWPID) == 0
-                        || libc::unshare(libc::CLONE_NEWPID | libc::CLONE_NEWUSER) == 0
-                };
-                if !unshared {
+                // SAFETY: the call takes flags.
+                let unshared = unsafe { libc::unshare(libc::CLONE_NEWPID) == 0 };
+                if !unshared && !unshare_as_root(libc::CLONE_NEWPID) {
                     return NO_MOUNT;
                 }
                 let status = in_fork(|| {
@@ -334,7 +350,7 @@ mod jemalloc {
         fs::write(&precious, "precious").unwrap();
         sampled(|| {
             assert_good(in_fork(|| {
-                std::env::set_var("TMPDIR", "/nowhere/at/all");
+                set_in_fork(c"TMPDIR", Path::new("/nowhere/at/all"));
                 let file = fs::File::options().append(true).open(&precious).unwrap();
                 in_bare_thread(|| {
                     // SAFETY: the thread has descriptors of its own then, and closes one of those.
@@ -351,7 +367,7 @@ mod jemalloc {
             }));
             // SAFETY: the first thread ends, and the other one the process.
             assert_good(in_fork(|| unsafe {
-                std::env::set_var("TMPDIR", "/nowhere/at/all");
+                set_in_fork(c"TMPDIR", Path::new("/nowhere/at/all"));
                 extern "C" fn dumps(_: *mut libc::c_void) -> *mut libc::c_void {
                     while fs::read("/proc/self/maps").is_ok_and(|maps| !maps.is_empty()) {
                         std::thread::yield_now(); // the first thread lives
@@ -450,11 +466,13 @@ mod jemalloc {
                     let _ = fs::remove_file(path);
                     GOOD + u8::from(to.is_ok())
                 });
-                let expected = GOOD + u8::from(limit > length);
-                assert!(
-                    status == expected.into() || limit.abs_diff(length) < 2,
-                    "{limit} {status}"
-                );
+                // Two profiles may differ by a number in the list of what is loaded.
+                let expected = match limit.abs_diff(length) < 2 {
+                    true => GOOD..=GOOD + 1,
+                    false if limit > length => GOOD + 1..=GOOD + 1,
+                    false => GOOD..=GOOD,
+                };
+                assert!(expected.map(i32::from).any(|s| s == status), "{limit} {status}");
                 assert!(is_empty(&folder), "{limit}");
             }
         });
@@ -545,11 +563,12 @@ mod jemalloc {
             let mut asks = Asks(Vec::new(), false);
             ALLOCATOR.dump_profile_to(&mut asks).unwrap();
             is_whole(&asks.0);
+
+            let open = fs::read_dir("/proc/self/fd").unwrap();
+            let links = open.filter_map(|link| fs::read_link(link.ok()?.path()).ok());
+            let memory = links.filter(|link| link.to_string_lossy().contains("heap profile"));
+            assert_eq!(memory.count(), 0, "descriptors stay open");
         });
-        let open = fs::read_dir("/proc/self/fd").unwrap();
-        let links = open.filter_map(|link| fs::read_link(link.ok()?.path()).ok());
-        let memory = links.filter(|link| link.to_string_lossy().contains("heap profile")).count();
-        assert!(memory < 2, "{memory} descriptors stay open");
     }
 
     #[test]

@@ -269,7 +269,7 @@ mod jemalloc {
         let blocks: Vec<Vec<u8>> =
             (0..64).map(|n| std::hint::black_box(vec![1; 1 << (n % 22)])).collect();
         assert_eq!(blocks.iter().map(Vec::len).max(), Some(1 << 21));
-        std::thread::spawn(move || drop(blocks)).join().unwrap();
+        in_bare_thread(move || drop(blocks)); // in a forked child too
     }
 
     #[test]

@@ -29,12 +29,11 @@ fn build(target: &[&str], features: &str) -> (PathBuf, PathBuf) {
     let jemalloc = fixture("app").build().jemalloc();
     let out = fixture("zero-cost")
         .prebuilt_jemalloc(&jemalloc)
-        .command("rustc")
         .args(["--release"])
         .args(target.iter().copied())
         .features(features)
         // One unit is one object file, and lays the functions out in one order.
-        .args(["--", "-Ccodegen-units=1", &emit])
+        .rustc(["-Ccodegen-units=1", &emit])
         .output();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     (artifact, object)

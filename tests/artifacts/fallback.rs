@@ -176,8 +176,8 @@ fn text(program: Fixture, name: &str) -> (Vec<u8>, String) {
     let file = folder.join(name);
     let emit = format!("--emit=link={}", file.display());
     // One unit lays the functions out in one order.
-    let program = program.command("rustc").args(["--release", "--features", name]);
-    let out = program.args(["--", "-Ccodegen-units=1", &emit]).output();
+    let program = program.args(["--release", "--features", name]);
+    let out = program.rustc(["-Ccodegen-units=1", &emit]).output();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let bytes = fs::read(&file).unwrap();
     let object = object::File::parse(&*bytes).unwrap();

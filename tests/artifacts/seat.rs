@@ -3,10 +3,9 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use crate::fallback::note;
-use crate::support::{fixture, host, jemalloc, run};
+use crate::support::{fixture, jemalloc};
 use object::{Object, ObjectSymbol};
 
 fn has_symbol(file: &Path, name: &str) -> bool {
@@ -58,17 +57,11 @@ fn a_self_check_sees_a_sanitizer_that_the_build_script_does_not() {
         .env("CARGO_TARGET_DIR", concat!(env!("CARGO_TARGET_TMPDIR"), "/nightly"))
         .prebuilt_jemalloc(&archive);
     let with = |flags: &[&str]| {
-        let built = program.clone().command("rustc").args(flags.iter().copied());
-        // messages are asked for in front of what is rustc's
-        let out = built.output();
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
-            .join(format!("nightly/{}/debug/fixture-asan", host()));
-        run(&mut Command::new(folder))
+        program.clone().rustc(flags.iter().copied()).build().run("fixture-asan", &[])
     };
     let line = "jemalloc (executable artifact)\n";
     assert_eq!(with(&[]), format!("{line}Ok(())\n"));
-    let out = with(&["--", "-Zsanitizer=address"]);
+    let out = with(&["-Zsanitizer=address"]);
     assert_eq!(out.lines().next(), line.lines().next(), "{out}");
     assert!(out.contains("Err(Sanitizer("), "{out}");
 }

@@ -40,11 +40,11 @@ static void holds(int round) {
     char line[256];
     long rss = 0, size = 0, maps = 0;
     FILE *status = fopen("/proc/self/status", "r");
-    while (fgets(line, sizeof line, status)) {
-        sscanf(line, "VmRSS: %ld", &rss);
-        sscanf(line, "VmSize: %ld", &size);
-    }
+    while (fgets(line, sizeof line, status)) sscanf(line, "VmSize: %ld", &size);
     fclose(status);
+    FILE *rollup = fopen("/proc/self/smaps_rollup", "r"); /* exact, where VmRSS counts by processor */
+    while (fgets(line, sizeof line, rollup)) sscanf(line, "Rss: %ld", &rss);
+    fclose(rollup);
     FILE *map = fopen("/proc/self/maps", "r");
     while (fgets(line, sizeof line, map)) maps++;
     fclose(map);

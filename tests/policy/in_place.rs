@@ -122,7 +122,9 @@ fn glibc_has_room_at_the_end_of_a_block() {
         let ptr = allocator.alloc(layout);
         // a chunk holds 8 bytes more than a multiple of 16 on 64 bits, 4 more on 32
         let usable = allocator.usable_size(ptr, layout);
-        assert_eq!(usable, if size_of::<usize>() == 8 { 40 } else { 28 });
+        let least = if size_of::<usize>() == 8 { 40 } else { 28 };
+        // The rest of a free chunk is given along if it is too small for one.
+        assert!(usable == least || usable == least + 16, "{usable}");
         assert_eq!(allocator.reallocate_inplace(ptr, layout, usable + 1), None);
         let ptr = allocator.reallocate_inplace(ptr, layout, usable).unwrap().as_ptr();
         fill(ptr, 0, usable);

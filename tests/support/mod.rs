@@ -24,6 +24,7 @@ static BUILDING: Mutex<BTreeMap<String, &'static Mutex<()>>> = Mutex::new(BTreeM
 pub struct Fixture {
     command: &'static str,
     args: Vec<String>,
+    rustc_args: Vec<String>,
     env: Vec<(String, String)>,
     rustflags: String,
     toolchain: Option<&'static str>,
@@ -34,6 +35,7 @@ pub fn fixture(name: &str) -> Fixture {
     Fixture {
         command: "build",
         args: vec!["--package".into(), format!("fixture-{name}")],
+        rustc_args: vec![],
         env: vec![],
         rustflags: String::new(),
         toolchain: None,
@@ -49,6 +51,12 @@ impl Fixture {
     pub fn args<'a>(mut self, args: impl IntoIterator<Item = &'a str>) -> Self {
         self.args.extend(args.into_iter().map(str::to_owned));
         self
+    }
+
+    /// `cargo rustc`, and what it hands to rustc for the package itself.
+    pub fn rustc<'a>(mut self, args: impl IntoIterator<Item = &'a str>) -> Self {
+        self.rustc_args.extend(args.into_iter().map(str::to_owned));
+        self.command("rustc")
     }
 
     pub fn features(self, features: &str) -> Self {
@@ -95,6 +103,9 @@ impl Fixture {
             None => Command::new(env!("CARGO")),
         };
         cargo.current_dir(ROOT).arg(self.command).args(&self.args);
+        if !self.rustc_args.is_empty() {
+            cargo.arg("--").args(&self.rustc_args);
+        }
         for unset in
             ["CARGO_ENCODED_RUSTFLAGS", "JEMALLOC_OVERRIDE", "MALLOC_CONF", "_RJEM_MALLOC_CONF"]
         {
@@ -169,9 +180,9 @@ impl Fixture {
             for file in message["filenames"].as_array().unwrap() {
                 let file = Path::new(file.as_str().unwrap());
                 // A dylib is looked for under the name it was built with.
-                let copy = folder.join(file.file_name().unwrap());
-                fs::copy(file, &copy).unwrap();
-                files.push(copy);
+                let to = folder.join(file.file_name().unwrap());
+                copy(file, &to);
+                files.push(to);
             }
         }
         let jemalloc = messages
@@ -325,9 +336,14 @@ pub fn shared_std() -> PathBuf {
     run(Command::new(rustc).args(["--print", "target-libdir"])).trim_end().into()
 }
 
-/// Writes a script that can be run at once. A child process writes it: a program that another
+/// Copies a program that can be run at once. A child process writes it: a program that another
 /// thread starts meanwhile would inherit an open file, and a file that is open for writing cannot
 /// be run.
+pub fn copy(from: &Path, to: &Path) {
+    run(Command::new("cp").arg(from).arg(to));
+}
+
+/// Writes a script that can be run at once, by a child process too.
 pub fn script(path: &Path, text: &str) {
     use std::io::Write;
 

@@ -41,7 +41,7 @@ type Allocator = &'static dyn Handle;
 
 /// Serves the routes and nothing else, for as long as the program runs. No client takes the
 /// program's descriptors: there are few connections at a time, for one request each, which has to
-/// come soon and be over in a minute. Who goes on to take all of them does keep others waiting.
+/// come soon and be over in five minutes. Who goes on to take all of them does keep others waiting.
 pub async fn serve(listener: TcpListener, allocator: Allocator) {
     let connections = Arc::new(Semaphore::new(32));
     let service = TowerToHyperService::new(router(allocator));
@@ -58,7 +58,7 @@ pub async fn serve(listener: TcpListener, allocator: Allocator) {
             .keep_alive(false)
             .serve_connection(TokioIo::new(stream), service.clone());
         tokio::spawn(async move {
-            let _ = tokio::time::timeout(Duration::from_secs(60), connection).await;
+            let _ = tokio::time::timeout(Duration::from_secs(300), connection).await;
             drop(place);
         });
     }

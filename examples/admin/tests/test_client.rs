@@ -55,7 +55,7 @@ impl Server {
     }
 
     fn request(&self, method: minreq::Method, path: &str) -> minreq::Request {
-        minreq::Request::new(method, format!("http://{}{path}", self.address)).with_timeout(120)
+        minreq::Request::new(method, format!("http://{}{path}", self.address)).with_timeout(600)
     }
 
     fn get(&self, path: &str) -> minreq::Response {
@@ -324,7 +324,8 @@ fn many_who_want_a_profile_do_not_stop_it() {
     assert_eq!(server.get("/stats").status_code, 200);
     let tasks = format!("/proc/{}/task", server.process.id());
     let threads = fs::read_dir(tasks).unwrap().count();
-    assert!(threads < 64, "{threads} threads");
+    let processors = std::thread::available_parallelism().unwrap().get(); // a thread of tokio's each
+    assert!(threads < 64 + processors, "{threads} threads");
     let answers: Vec<String> = asked.into_iter().map(status).collect();
     assert!(answers.iter().any(|status| status == "200"), "{answers:?}");
     assert!(answers.iter().all(|status| status == "200" || status == "503"), "{answers:?}");

@@ -20,8 +20,8 @@ use crate::choice::VERSION;
 /// Blocks of 8 MiB and more, whose pages jemalloc otherwise gives back at once, are kept as long as
 /// the others (up to 1 GiB), because a vector that doubles asks for them again at once.
 ///
-/// `cargo bench --bench real` measured, in two sessions on programs that it was not chosen on, 0.93
-/// and 0.97 times the peak memory of the same programs without options, and 1.00 and 1.05 times
+/// `cargo bench --bench real` measured, in three sessions on programs that it was not chosen on,
+/// 0.93 to 0.97 times the peak memory of the same programs without options, and 1.00 to 1.05 times
 /// their processor time (geometric means; two processors).
 pub const ONE_ARENA: &str =
     cache_oblivious_off!("narenas:1,oversize_threshold:1073741824,dirty_decay_ms:200");

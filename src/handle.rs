@@ -175,22 +175,21 @@ pub trait Handle: Sync {
     }
 
     /// Writes the heap profile to a file: the sampled blocks that are still held, with the stacks
-    /// that allocated them. A file of this user's that is there is replaced, once the new one is
-    /// whole: its folder must be one that can be written to, and other hard links keep what they
-    /// have. What else is there, such as a device, a descriptor's name or somebody else's file, is
-    /// written to; with a pipe the call waits for a reader. jemalloc: `prof.dump`.
+    /// that allocated them. It writes as [`std::fs::write`] does: what is in a file that is there is
+    /// lost, behind a link and the name of a descriptor (`/dev/stdout`) too, two calls at once with
+    /// one path write into one file, and with a pipe the call waits for a reader. jemalloc:
+    /// `prof.dump`.
     ///
     /// # Errors
     ///
     /// Those of [`dump_profile_to`](Self::dump_profile_to); [`Error::Path`] if the path has a NUL
-    /// in it; [`Error::Io`] if the file cannot be written, or is a link to nowhere. What was to be
-    /// replaced is as it was then, and a file that was written to is empty.
+    /// in it; [`Error::Io`] if the file cannot be written, which then holds no part of a profile.
     fn dump_profile(&self, path: &Path) -> Result<(), Error> {
         let _ = path;
         Err(Error::Unsupported)
     }
 
-    /// Writes the heap profile, as [`dump_profile`](Self::dump_profile) would, to `out`. It needs
+    /// Writes the heap profile, as [`dump_profile`](Self::dump_profile) does, to `out`. It needs
     /// no folder that can be written to on Linux, where it goes through memory (`memfd_create`);
     /// elsewhere, and without `/proc`, it goes through a file in a folder of its own in
     /// [`std::env::temp_dir`], which does not stay behind. Without `/proc` it does not tell what is

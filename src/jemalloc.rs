@@ -14,7 +14,7 @@ use std::hint::black_box;
 use std::io::{self, Seek, Write};
 use std::mem::{size_of, MaybeUninit};
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
-use std::path::{Path, PathBuf};
+use std::path::{self, Path};
 use std::ptr::NonNull;
 use std::{env, fmt, fs, process, ptr};
 
@@ -242,106 +242,31 @@ pub(crate) fn reset_profile(lg_sample: Option<u32>) -> Result<(), Error> {
     }
 }
 
+/// As `fs::write` would.
 #[inline]
 pub(crate) fn dump_profile(path: &Path) -> Result<(), Error> {
     let mut profile = profile()?;
-    write_profile(&mut profile, path).map_err(|error| match error.raw_os_error() {
+    let mut file = File::create(path).map_err(|error| match error.raw_os_error() {
         None if error.kind() == io::ErrorKind::InvalidInput => Error::Path,
         _ => io_error(error),
+    })?;
+    copy(&mut profile, &mut file).inspect_err(|_| {
+        if file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+            let _ = file.set_len(0);
+        }
     })
-}
-
-/// A file of one's own is replaced as a whole, so that nobody sees a part of one, or a mix of two;
-/// what else is there is written to. Either is opened, so that the system says who may write to it.
-#[inline]
-fn write_profile(profile: &mut File, path: &Path) -> io::Result<()> {
-    let mut again = 0..100; // a file system may number its files anew each time
-    let (path, mode) = loop {
-        let mut there = match File::options().write(true).open(path) {
-            Ok(there) => there,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                match fs::symlink_metadata(path) {
-                    Err(_) => break (path.to_owned(), 0o666),
-                    // Another has made it meanwhile.
-                    Ok(made) if !made.is_symlink() && again.next().is_some() => continue,
-                    Ok(_) => return Err(error), // a link to nowhere
-                }
-            }
-            Err(error) => return Err(error),
-        };
-        match replaceable(&there, path)? {
-            Some((path, mode, true)) => break (path, mode),
-            // Another has replaced or removed it meanwhile.
-            Some(_) if again.next().is_some() => continue,
-            _ => {}
-        }
-        let is_file = there.metadata()?.is_file();
-        if is_file {
-            there.set_len(0)?;
-        }
-        return copy(profile, &mut there).inspect_err(|_| {
-            let _ = if is_file { there.set_len(0) } else { Ok(()) };
-        });
-    };
-    let new = path.with_file_name(unforeseeable());
-    let mut options = File::options();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
-    #[cfg(not(unix))]
-    let _ = mode;
-    let mut file = options.write(true).create_new(true).open(&new)?;
-    copy(profile, &mut file).and_then(|()| fs::rename(&new, &path)).inspect_err(|_| {
-        let _ = fs::remove_file(&new);
-    })
-}
-
-/// The file's own path, its permissions, and whether that path still leads to it, if it is this
-/// user's and was not named by a descriptor.
-#[inline]
-fn replaceable(there: &File, path: &Path) -> io::Result<Option<(PathBuf, u32, bool)>> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-
-        let there = there.metadata()?;
-        // SAFETY: the calls only answer.
-        let us = unsafe { (libc::geteuid(), libc::getegid()) };
-        if !there.is_file() || (there.uid(), there.gid()) != us {
-            return Ok(None);
-        }
-        let mut link = path.to_owned();
-        while let Ok(target) = fs::read_link(&link) {
-            let folder = link.parent().filter(|folder| !folder.as_os_str().is_empty());
-            let folder = fs::canonicalize(folder.unwrap_or(Path::new(".")))?;
-            if folder.starts_with("/proc") || folder.starts_with("/dev") {
-                return Ok(None);
-            }
-            link = folder.join(target);
-        }
-        let path = fs::canonicalize(path).unwrap_or(path.to_owned());
-        let is_it = fs::metadata(&path)
-            .is_ok_and(|found| (found.dev(), found.ino()) == (there.dev(), there.ino()));
-        Ok(Some((path, there.mode() & 0o777, is_it)))
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = (there, path);
-        Ok(None)
-    }
 }
 
 #[inline]
 pub(crate) fn dump_profile_to(out: &mut dyn io::Write) -> Result<(), Error> {
-    copy(&mut profile()?, out).map_err(io_error)
+    copy(&mut profile()?, out)
 }
 
 /// Through a buffer on the stack: between two files `io::copy` would stop at a signal.
 #[inline]
-fn copy(profile: &mut File, out: &mut dyn io::Write) -> io::Result<()> {
-    io::copy(profile, out)?;
-    out.flush()?;
-    // A child that was started meanwhile may have it open.
-    profile.set_len(0)
+fn copy(profile: &mut Profile, out: &mut dyn io::Write) -> Result<(), Error> {
+    let copied = io::copy(&mut profile.0, out).and_then(|_| out.flush());
+    copied.map_err(|error| Error::Io(error.kind()))
 }
 
 #[inline]
@@ -353,72 +278,87 @@ fn io_error(error: io::Error) -> Error {
     }
 }
 
-/// A name that nobody can foresee.
-#[inline]
-fn unforeseeable() -> String {
-    format!("heap-profile-{:016x}", RandomState::new().hash_one(process::id()))
+/// A file without a name. A child that was started meanwhile may have it open, so that it gives its
+/// memory back only when it is emptied.
+struct Profile(File);
+
+impl Drop for Profile {
+    #[inline]
+    fn drop(&mut self) {
+        let _ = self.0.set_len(0);
+    }
 }
 
-/// The profile as a file without a name, to be read from its start. jemalloc can only write to a
-/// path, complains on standard error if it cannot, and in a debug build aborts.
+/// The profile, to be read from its start. jemalloc can only write to a path.
 #[inline]
-fn profile() -> Result<File, Error> {
+fn profile() -> Result<Profile, Error> {
     profiling_is_on()?;
     #[cfg(target_os = "linux")]
-    {
-        use std::os::fd::{AsRawFd, FromRawFd};
+    if let Some(profile) = in_memory() {
+        use std::os::fd::AsRawFd;
         use std::os::unix::fs::MetadataExt;
 
-        // SAFETY: the name is a C string, and what is returned is a new descriptor or an error.
-        let file = unsafe {
-            match libc::memfd_create(c"heap profile".as_ptr(), libc::MFD_CLOEXEC) {
-                -1 => None,
-                descriptor => Some(File::from_raw_fd(descriptor)),
-            }
-        };
-        if let Some(file) = file {
-            // /proc may be absent, or somebody else's.
-            let path = format!("/proc/thread-self/fd/{}", file.as_raw_fd());
-            let node = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-            let found = fs::metadata(&path).map(node).ok();
-            if found.is_some() && found == file.metadata().map(node).ok() {
-                return dump(path.as_ref(), file);
-            }
+        // /proc may be absent, or somebody else's.
+        let path = format!("/proc/thread-self/fd/{}", profile.0.as_raw_fd());
+        let node = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        let found = fs::metadata(&path).map(node).ok();
+        if found.is_some() && found == profile.0.metadata().map(node).ok() {
+            return dump(path.as_ref(), profile);
         }
     }
-    // In a folder that nobody else may enter.
-    let folder = env::temp_dir().join(unforeseeable());
+    // In a folder that nobody else may enter, under a name that nobody can foresee.
+    let name = format!("heap-profile-{:016x}", RandomState::new().hash_one(process::id()));
+    let folder = path::absolute(env::temp_dir().join(name)).map_err(io_error)?;
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(&folder).map_err(io_error)?;
     let path = folder.join("profile");
     let file = File::options().read(true).write(true).create_new(true).open(&path);
-    let dumped = file.map_err(io_error).and_then(|file| dump(&path, file));
+    let dumped = file.map_err(io_error).and_then(|file| dump(&path, Profile(file)));
     let _ = fs::remove_file(path);
     let _ = fs::remove_dir(folder);
     dumped
 }
 
+/// By number, because glibc before 2.27 has no function for it. From Linux 6.3 a system may want to
+/// be told that the file is no program.
+#[cfg(target_os = "linux")]
+#[inline]
+fn in_memory() -> Option<Profile> {
+    use std::os::fd::FromRawFd;
+
+    const MFD_NOEXEC_SEAL: libc::c_uint = 8; // newer than the libc crate that is asked for
+    [libc::MFD_CLOEXEC | MFD_NOEXEC_SEAL, libc::MFD_CLOEXEC].into_iter().find_map(|flags| {
+        // SAFETY: the name is a C string, and what is returned is a new descriptor or -1.
+        unsafe {
+            match libc::syscall(libc::SYS_memfd_create, c"heap profile".as_ptr(), flags) {
+                -1 => None,
+                descriptor => Some(Profile(File::from_raw_fd(descriptor as c_int))),
+            }
+        }
+    })
+}
+
 /// `prof.dump` to the path, under which `file` is open; it is read from its start then.
 #[inline]
-fn dump(path: &Path, mut file: File) -> Result<File, Error> {
+fn dump(path: &Path, mut profile: Profile) -> Result<Profile, Error> {
+    let file = &mut profile.0;
     let path = CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| Error::Path)?;
     // jemalloc does not say why it could not open it.
     drop(file.try_clone().map_err(io_error)?);
     without_sigxfsz(|| {
         // SAFETY: the control takes a C string, which it only reads during the call.
         match unsafe { write(c"prof.dump", path.as_ptr()) } {
-            Ok(()) => complete(&mut file).map_err(io_error),
+            Ok(()) => complete(file).map_err(io_error),
             // Nor why it could not write, which another write may.
             Err(Error::Jemalloc(_)) => {
-                Err(takes_more(&mut file)
-                    .map_or_else(io_error, |()| Error::Io(io::ErrorKind::Other)))
+                Err(takes_more(file).map_or_else(io_error, |()| Error::Io(io::ErrorKind::Other)))
             }
             Err(other) => Err(other),
         }
     })?;
-    Ok(file)
+    Ok(profile)
 }
 
 /// Sees that the file is whole, and has the list of what this process has loaded.
@@ -430,17 +370,20 @@ fn complete(file: &mut File) -> io::Result<()> {
     // jemalloc leaves the list out, without a word, if it cannot open it; and takes another
     // process's where /proc is that of an outer container.
     #[cfg(target_os = "linux")]
-    match File::open("/proc/thread-self/maps") {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {} // there is no /proc
-        maps => {
-            const HEADING: &[u8] = b"\nMAPPED_LIBRARIES:\n";
-            if let Some(at) = find(file, HEADING)? {
-                file.set_len(at)?;
-            }
-            file.seek(io::SeekFrom::End(0))?;
-            file.write_all(HEADING)?;
-            if io::copy(&mut maps?, file as &mut dyn io::Write)? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
+    {
+        const HEADING: &[u8] = b"\nMAPPED_LIBRARIES:\n";
+        if let Some(at) = find(file, HEADING)? {
+            file.set_len(at)?;
+        }
+        match File::open("/proc/thread-self/maps") {
+            // There is no /proc, or not for this process.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EACCES)) => {}
+            maps => {
+                file.seek(io::SeekFrom::End(0))?;
+                file.write_all(HEADING)?;
+                if io::copy(&mut maps?, file as &mut dyn io::Write)? == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
             }
         }
     }
@@ -605,6 +548,10 @@ pub(crate) fn read_control<T: ControlValue>(name: &str) -> Result<T, Error> {
     {
         return Err(Error::UnsafeControl);
     }
+    // To read these two is to call them, and jemalloc says nothing of it.
+    if matches!(name, "stats.mutexes.reset" | "prof.log_stop") {
+        return Err(Error::Jemalloc(EPERM));
+    }
     if matches!(T::TYPE, CType::Text) && !is_text {
         return Err(Error::WrongType);
     }
@@ -674,6 +621,7 @@ fn control_name(name: &str) -> Result<CString, Error> {
 }
 
 // The same numbers on every Unix.
+const EPERM: c_int = 1;
 const ENOENT: c_int = 2;
 const EINVAL: c_int = 22;
 
@@ -682,9 +630,9 @@ const EINVAL: c_int = 22;
 /// `T` is the control's type.
 #[inline]
 unsafe fn read<T>(name: &CStr) -> Result<T, Error> {
-    let mut value = MaybeUninit::<T>::uninit();
+    let mut value = MaybeUninit::<T>::zeroed();
     // SAFETY: the caller's promise; a control that answers without an error has written the whole
-    // value.
+    // value, or nothing, and zero is one of any control's type.
     unsafe {
         match mallctl::<_, ()>(name, Some(&mut value), None) {
             Ok(()) => Ok(value.assume_init()),

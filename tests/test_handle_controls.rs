@@ -300,6 +300,17 @@ mod jemalloc {
         }
     }
 
+    /// jemalloc would answer without a value.
+    #[test]
+    fn what_is_called_when_it_is_read_is_not_read() {
+        for name in ["stats.mutexes.reset", "prof.log_stop"] {
+            for (asked, answer) in read_each(name) {
+                let refused = matches!(answer, Err(Jemalloc(1) | MissingFeature("stats")));
+                assert!(refused, "{name} as {asked:?}: {answer:?}");
+            }
+        }
+    }
+
     /// Its memory may be freed before it is copied.
     #[test]
     fn the_name_of_a_thread_is_not_read() {

@@ -92,10 +92,11 @@ fn main() {
     let texts = options.from.iter().map(|file| fs::read_to_string(file).expect("it is there"));
     let sessions: Vec<_> = texts.map(|text| page::Session::load(&text)).collect();
     let all = page::Session::pooled(&sessions);
+    let whole = page::Session::whole(&sessions);
     let parts = match all.reports() {
         true => vec![
-            ("docs/figures.md", "summary", all.summary()),
-            ("docs/figures.md", "real", all.tables() + &page::goals(&sessions)),
+            ("docs/figures.md", "summary", all.summary(&sessions)),
+            ("docs/figures.md", "real", all.tables(whole) + &page::goals(&sessions)),
         ],
         false => {
             let searches: Vec<_> = sessions.iter().map(page::Session::presets).collect();
@@ -110,7 +111,7 @@ fn main() {
         }
     }
     if options.write && all.reports() {
-        for (name, svg) in all.plots() {
+        for (name, svg) in all.plots(whole) {
             fs::write(Path::new(ROOT).join("docs").join(name), svg).unwrap();
         }
     }

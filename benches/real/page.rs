@@ -18,6 +18,7 @@ pub struct Session {
 const GLIBC: usize = 0;
 const DEFAULT: usize = 1;
 const AGAIN: usize = 2;
+const DEFAULT_NAME: &str = "alloc-switch";
 
 /// What a program spends, and how it is printed.
 const METRICS: [(&str, &str, &str, usize); 4] = [
@@ -74,7 +75,10 @@ impl Session {
         let mut machines: Vec<&str> = Vec::new();
         let mut runs = Vec::new();
         for session in sessions {
-            let has = |a: &Allocator| session.figures.find(&a.name).is_some();
+            let allocators = &session.figures.allocators;
+            let has = |a: &Allocator| {
+                allocators.iter().any(|other| (&other.name, &other.conf) == (&a.name, &a.conf))
+            };
             assert!(last.allocators.iter().all(has), "other allocators: {}", session.machine);
             if !machines.contains(&&*session.machine) {
                 machines.push(&session.machine);
@@ -113,14 +117,41 @@ impl Session {
         &self.figures.allocators[allocator].name
     }
 
+    /// The last of them that has every size, to see growth without what differs between sessions.
+    pub fn whole(sessions: &[Session]) -> &Self {
+        let has = |session: &&Session| {
+            SIZES.iter().all(|size| !session.part(size, Some(false)).is_empty())
+        };
+        sessions.iter().rev().find(has).or(sessions.last()).expect("there is one")
+    }
+
+    /// The mean over all sessions, and the least and the most of one.
+    fn mean_of(&self, sessions: &[Session], a: usize, metric: &str) -> String {
+        let large = self.part("large", Some(false));
+        if large.is_empty() {
+            return "-".into();
+        }
+        let mean = self.figures.mean(&large, a, GLIBC, metric);
+        let each = sessions.iter().filter(|s| !s.part("large", Some(false)).is_empty()).map(|s| {
+            let find = |a| s.figures.find(self.name(a)).expect("pooled");
+            s.figures.mean(&large, find(a), find(GLIBC), metric)
+        });
+        let (least, most) = each.fold((mean, mean), |(l, m), x| (l.min(x), m.max(x)));
+        match sessions.len() {
+            1 => format!("{mean:.2}"),
+            _ => format!("{mean:.2} ({least:.2} to {most:.2})"),
+        }
+    }
+
     /// What docs/figures.md opens with.
-    pub fn summary(&self) -> String {
+    pub fn summary(&self, sessions: &[Session]) -> String {
         let figures = &self.figures;
         let (large, servers) = (self.part("large", Some(false)), self.part("servers", Some(false)));
         let mut text = format!(
-            "{} programs and {} servers that people run, which no option was chosen on, as\n\
-             multiples of glibc's allocator in the geometric mean; less is better. **again** is the\n\
-             same file as **alloc-switch**: what differs between these two is noise.\n\n\
+            "{} programs and libraries and {} servers, on which no option was chosen, as multiples\n\
+             of glibc's allocator in the geometric mean over all sessions, and in brackets in the\n\
+             lowest and the highest session; less is better. **again** is the same file as\n\
+             **alloc-switch**: what differs between these two is noise.\n\n\
              | | processor time | peak memory | slowest program | p99 | memory after | idle |\n\
              |---|--:|--:|--:|--:|--:|--:|\n",
             large.len(),
@@ -139,8 +170,8 @@ impl Session {
                 }
             };
             let cells = [
-                mean(&large, "cpu"),
-                mean(&large, "peak"),
+                self.mean_of(sessions, a, "cpu"),
+                self.mean_of(sessions, a, "peak"),
                 slowest,
                 mean(&servers, "p99"),
                 mean(&servers, "after"),
@@ -148,11 +179,33 @@ impl Session {
             ];
             row(&mut text, self.name(a), cells.into_iter());
         }
+        // No option was given to these two, so that the other half is evidence as well.
+        let both = self.part("large", None);
+        if !both.is_empty() && both.len() > large.len() {
+            let of = |name| {
+                let a = figures.find(name).expect("one of ours");
+                let mean = |metric| figures.mean(&both, a, GLIBC, metric);
+                format!(
+                    "**{name}** {:.2} of the time at {:.2} of the memory",
+                    mean("cpu"),
+                    mean("peak")
+                )
+            };
+            let (jemalloc, mimalloc) = (of(DEFAULT_NAME), of("mimalloc"));
+            write!(text, "\nOn both halves, {} programs: {jemalloc},\n{mimalloc}.\n", both.len())
+                .unwrap();
+        }
         text + "\n![Processor time against peak memory](trade-off.svg)\n"
     }
 
+    /// How often each allocator ran it.
+    fn rounds(&self, workload: &str) -> usize {
+        let of = |run: &&Run| run.workload == workload && run.allocator == GLIBC;
+        self.figures.runs.iter().filter(of).count()
+    }
+
     /// Every figure.
-    pub fn tables(&self) -> String {
+    pub fn tables(&self, whole: &Session) -> String {
         let figures = &self.figures;
         let mut text = format!("{}\n{}\n", self.machine, figures.describe());
         for (half, chooses) in [("choose the presets", true), ("report", false)] {
@@ -165,20 +218,25 @@ impl Session {
             if large.is_empty() {
                 continue;
             }
+            let rounds = self.rounds(&large[0]);
             for (title, metric, unit, digits) in METRICS {
-                writeln!(text, "### {title}: the programs that {half}\n").unwrap();
+                writeln!(text, "### {title}: the programs that {half}, {rounds} rounds\n").unwrap();
                 text += &self.ratios(&large, metric, unit, digits);
             }
             writeln!(text, "### Kernel time in seconds: the programs that {half}\n").unwrap();
             text += &figures.medians(&large, 3, "sys");
             text.push('\n');
         }
-        text += &self.steps("How it grows with the work", "size", &SIZES.map(str::to_owned));
+        text += &whole.steps("How it grows with the work", "size", &SIZES.map(str::to_owned));
         let threads = THREADS.map(|threads| format!("threads-{threads}"));
-        text += &self.steps("How it grows with the threads", "threads", &threads);
-        let servers = self.part("servers", None);
-        if !servers.is_empty() {
-            writeln!(text, "### Servers\n").unwrap();
+        text += &whole.steps("How it grows with the threads", "threads", &threads);
+        for (half, chooses) in [("report", false), ("choose the presets", true)] {
+            let servers = self.part("servers", Some(chooses));
+            if servers.is_empty() {
+                continue;
+            }
+            let rounds = self.rounds(&servers[0]);
+            writeln!(text, "### Servers that {half}, {rounds} rounds\n").unwrap();
             for (title, metric, unit, digits) in SERVED {
                 writeln!(text, "{title}:\n").unwrap();
                 text += &self.ratios(&servers, metric, unit, digits);
@@ -195,18 +253,20 @@ impl Session {
     fn steps(&self, title: &str, corner: &str, steps: &[String]) -> String {
         let mut text = String::new();
         for (metric, _, name) in GROWTH {
-            let mut table = String::new();
+            let (mut table, mut of) = (String::new(), String::new());
             for step in steps {
                 let workloads = self.part(step, None);
                 if !workloads.is_empty() {
                     let mean =
                         |a| format!("{:.2}", self.figures.mean(&workloads, a, GLIBC, metric));
                     row(&mut table, step, self.columns().map(mean));
+                    of = format!("{} programs", workloads.len());
+                    of += &format!(" of both halves, {} rounds", self.rounds(&workloads[0]));
                 }
             }
             if !table.is_empty() {
                 let header = self.figures.header(corner);
-                write!(text, "### {title}: {name}\n\n{header}{table}\n").unwrap();
+                write!(text, "### {title}: {name}, {of}\n\n{header}{table}\n").unwrap();
             }
         }
         text
@@ -291,7 +351,7 @@ impl Session {
         text
     }
 
-    pub fn plots(&self) -> Vec<(&'static str, String)> {
+    pub fn plots(&self, whole: &Session) -> Vec<(&'static str, String)> {
         let figures = &self.figures;
         let large = self.part("large", Some(false));
         let mut plots = Vec::new();
@@ -331,13 +391,17 @@ impl Session {
         for (x, steps) in
             [("size of the input", &SIZES.map(str::to_owned)[..]), ("threads", &threads)]
         {
-            let groups: Vec<_> = steps.iter().map(|step| self.part(step, None)).collect();
+            let groups: Vec<_> = steps.iter().map(|step| whole.part(step, None)).collect();
             if groups.iter().any(Vec::is_empty) {
                 continue;
             }
             for (metric, title, _) in GROWTH {
-                let means = |a| groups.iter().map(move |g| figures.mean(g, a, GLIBC, metric));
-                let lines = shown.iter().map(|&a| (self.name(a), means(a).collect())).collect();
+                let line = |&a: &usize| {
+                    let of = whole.figures.find(self.name(a)).expect("pooled");
+                    let mean = |g: &Vec<String>| whole.figures.mean(g, of, GLIBC, metric);
+                    (self.name(a), groups.iter().map(mean).collect())
+                };
+                let lines = shown.iter().map(line).collect();
                 let names = steps.iter().map(|s| s.trim_start_matches("threads-").to_owned());
                 panels.push(Panel { title, x, steps: names.collect(), lines });
             }
@@ -383,7 +447,8 @@ fn describe(program: &Program) -> String {
 
 /// What the presets and the default are to reach on the half that reports, in every session.
 pub fn goals(sessions: &[Session]) -> String {
-    let mut text = "### Goals, on the programs that report\n\n".to_owned();
+    let mut text = "\n### Goals, on the programs that report\n\n".to_owned();
+    let (mut goals, mut reached) = (0, 0);
     let names: Vec<_> = (1..=sessions.len()).map(|i| format!("session {i}")).collect();
     let line = "--:|".repeat(names.len());
     write!(text, "| | at most | {} |\n|---|--:|{line}\n", names.join(" | ")).unwrap();
@@ -412,9 +477,16 @@ pub fn goals(sessions: &[Session]) -> String {
         let title = METRICS.iter().chain(&SERVED).find(|m| m.1 == *metric).expect("a metric").0;
         let title = format!("{name}, {}, of {against}'s", title.to_lowercase());
         let title = if *worst { format!("{title}, on the worst program") } else { title };
+        let cells: Vec<String> = cells.collect();
+        if *name == DEFAULT_NAME {
+            goals += 1;
+            reached += usize::from(!cells.iter().any(|cell| cell.ends_with("missed")));
+        }
         row(&mut text, &title, std::iter::once(format!("{limit:.2}")).chain(cells));
     }
-    text
+    text + &format!(
+        "\nOf its own {goals} goals, alloc-switch has reached {reached} in every session.\n"
+    )
 }
 
 /// Allocator, what it is compared with, the metric, whether on the worst program instead of in the

@@ -15,7 +15,7 @@ use crate::report::{Allocator, Run};
 const CONF: &str = "_RJEM_MALLOC_CONF";
 
 /// Fills in `{name}`s, and makes a command of leading `VARIABLE=VALUE` words and arguments. It has
-/// no other environment: nobody's options, and the same length for everyone.
+/// no other environment, and so nobody's options.
 pub fn command(program: &Path, words: &str, filled: &[(&str, String)]) -> Command {
     let mut command = Command::new(program);
     command.env_clear();

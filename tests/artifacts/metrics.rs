@@ -69,6 +69,24 @@ fn a_library_on_the_system_allocator_has_no_jemalloc_in_it() {
     }
 }
 
+/// A handle names every function behind it, called or not, and std asks for glibc 2.17.
+#[test]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn a_handle_asks_for_no_newer_glibc_than_std_does() {
+    use object::{Object, ObjectSymbol};
+
+    let built = fixture("handled").args(["--bins"]).build();
+    let program = std::fs::read(built.file("fixture-handled")).unwrap();
+    let program = object::File::parse(&*program).unwrap();
+    let imported: Vec<_> =
+        program.dynamic_symbols().filter(|s| s.is_undefined()).flat_map(|s| s.name()).collect();
+    assert!(imported.contains(&"syscall"), "{imported:?}");
+    for newer in ["mallinfo2", "memfd_create"] {
+        let strong = program.dynamic_symbols().any(|s| s.name() == Ok(newer) && !s.is_weak());
+        assert!(!strong, "{newer}");
+    }
+}
+
 #[test]
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn a_library_answers_for_its_own_allocator() {

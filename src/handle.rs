@@ -72,8 +72,8 @@ pub trait Handle: Sync {
 
     /// How many bytes the calling thread has been given and has given back, from its start.
     ///
-    /// On jemalloc it costs a pointer read (elsewhere than on Linux and FreeBSD, two
-    /// calls of `mallctl`), and needs no feature. Elsewhere it is `None`. The difference of two
+    /// On jemalloc it costs a pointer read (elsewhere than on Linux and FreeBSD, and where whoever
+    /// builds has named a jemalloc, two calls of `mallctl`), and needs no feature. Elsewhere it is `None`. The difference of two
     /// answers is what the code in between has allocated.
     fn thread_stats(&self) -> Option<ThreadStats> {
         None
@@ -164,7 +164,7 @@ pub trait Handle: Sync {
     ///
     /// Each thread has drawn the distance to its next sample already, and takes that one first:
     /// after a rate that samples next to nothing (`lg_sample` of 40 and more) a running thread may
-    /// never come to a smaller one.
+    /// never come to a smaller one. More than 53 (31 on 32-bit targets) counts as that.
     ///
     /// # Errors
     ///
@@ -208,7 +208,7 @@ pub trait Handle: Sync {
     /// Reads any of jemalloc's
     /// [controls](https://jemalloc.net/jemalloc.3.html#mallctl_namespace) by
     /// its name, such as `opt.narenas` as a `u32`. Some make something when they are read, such as
-    /// `arenas.create`. jemalloc: `mallctl`.
+    /// `arenas.create`, which makes no more where there are a thousand. jemalloc: `mallctl`.
     ///
     /// ```
     /// # alloc_switch::global_allocator!(static ALLOCATOR);
@@ -222,7 +222,7 @@ pub trait Handle: Sync {
     ///
     /// [`Error::Unsupported`] on other allocators; [`Error::MissingFeature`] for `stats.*` without
     /// the feature `stats`; [`Error::UnknownControl`]; [`Error::WrongType`];
-    /// [`Error::UnsafeControl`] for the few that take a pointer or a struct; [`Error::Jemalloc`]
+    /// [`Error::UnsafeControl`] for the few that take a pointer or a struct, or follow one that is null; [`Error::Jemalloc`]
     /// with what jemalloc says.
     fn read_control<T: ControlValue>(&self, name: &str) -> Result<T, Error>
     where

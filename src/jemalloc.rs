@@ -20,6 +20,7 @@ use std::{env, fmt, fs, process, ptr};
 
 use tikv_jemalloc_sys as ffi;
 
+use crate::choice::VERSION;
 use crate::conf::{CType, Key, KEYS};
 use crate::handle::control::Value;
 use crate::handle::{ControlValue, Error, Options, ReportForm, Stats, ThreadStats};
@@ -82,9 +83,9 @@ std::thread_local! {
 
 #[inline]
 pub(crate) fn thread_stats() -> Option<ThreadStats> {
-    // Elsewhere jemalloc may keep its thread data in memory that it frees before the thread has
-    // ended.
-    const STAYS: bool = cfg!(any(target_os = "linux", target_os = "freebsd"));
+    // Elsewhere, and in a build that is not ours, jemalloc may keep its thread data in memory that
+    // it frees before the thread has ended.
+    const STAYS: bool = cfg!(any(target_os = "linux", target_os = "freebsd")) && VERSION.is_some();
     let known = if STAYS { COUNTERS.with(Cell::get) } else { None };
     let (allocated, deallocated) = match known {
         Some(counters) => counters,
@@ -236,7 +237,10 @@ pub(crate) fn reset_profile(lg_sample: Option<u32>) -> Result<(), Error> {
     // SAFETY: the control takes a `size_t` or nothing.
     unsafe {
         match lg_sample {
-            Some(lg_sample) => write(c"prof.reset", lg_sample as usize),
+            // Beyond what a `double` tells from one, jemalloc divides by zero.
+            Some(lg_sample) => {
+                write(c"prof.reset", lg_sample.min(53).min(usize::BITS - 1) as usize)
+            }
             None => call(c"prof.reset"),
         }
     }
@@ -464,7 +468,8 @@ fn profiling_is_on() -> Result<(), Error> {
 
 /// The controls that safe code may write, with their types; `*` stands for an arena's number. The
 /// others take a pointer, or memory that is in use, or a number of which not every jemalloc rejects
-/// all that are wrong (`max_background_threads`, `arena.<i>.retain_grow_limit`), or what another
+/// all that are wrong (`max_background_threads`, `arena.<i>.retain_grow_limit`, `prof.reset`, for
+/// which there is [`reset_profile`]), or what another
 /// thread reads without a lock (`thread.prof.name`), or have allocations write files
 /// (`prof.gdump`).
 const WRITABLE: &[(&str, CType)] = &[
@@ -475,7 +480,6 @@ const WRITABLE: &[(&str, CType)] = &[
     ("thread.prof.active", CType::Bool),
     ("prof.active", CType::Bool),
     ("prof.thread_active_init", CType::Bool),
-    ("prof.reset", CType::Size),
     ("arenas.dirty_decay_ms", CType::SignedSize),
     ("arenas.muzzy_decay_ms", CType::SignedSize),
     ("arena.*.dirty_decay_ms", CType::SignedSize),
@@ -540,13 +544,19 @@ pub(crate) fn read_control<T: ControlValue>(name: &str) -> Result<T, Error> {
     if name.starts_with("stats.") && !unsafe { read(c"config.stats") }.unwrap_or(false) {
         return Err(Error::MissingFeature("stats"));
     }
-    // jemalloc copies an arena's name to where the value read points, looks a pointer up, and the
-    // experimental controls take structs.
+    // jemalloc copies an arena's name to where the value read points, looks a pointer up, follows
+    // one that is null under `tcache:false`, and the experimental controls take structs.
     if (arena && name.ends_with(".name"))
-        || name == "arenas.lookup"
+        || matches!(name, "arenas.lookup" | "thread.tcache.max")
         || name.starts_with("experimental.")
     {
         return Err(Error::UnsafeControl);
+    }
+    // With 4,096 arenas jemalloc looks beyond the end of its list, and with thousands of them some
+    // functions need more than a small stack. Threads may ask at once.
+    // SAFETY: the control is `unsigned`.
+    if name == "arenas.create" && unsafe { read::<u32>(c"arenas.narenas") }? >= 1000 {
+        return Err(Error::Jemalloc(ENOMEM));
     }
     // To read these two is to call them, and jemalloc says nothing of it.
     if matches!(name, "stats.mutexes.reset" | "prof.log_stop") {
@@ -623,6 +633,7 @@ fn control_name(name: &str) -> Result<CString, Error> {
 // The same numbers on every Unix.
 const EPERM: c_int = 1;
 const ENOENT: c_int = 2;
+const ENOMEM: c_int = 12;
 const EINVAL: c_int = 22;
 
 /// # Safety

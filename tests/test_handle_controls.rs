@@ -300,6 +300,37 @@ mod jemalloc {
         }
     }
 
+    /// With more than it has room for, jemalloc would look beyond its list, and with a number that a
+    /// `double` cannot tell from one, divide by zero.
+    #[test]
+    fn arenas_and_rates_have_a_limit() {
+        let child = || {
+            let create = || ALLOCATOR.read_control::<u32>("arenas.create");
+            let made = (0..5000).map_while(|_| create().ok()).count();
+            assert_eq!(ALLOCATOR.read_control::<u32>("arenas.narenas"), Ok(1000));
+            assert_eq!(create(), Err(Jemalloc(12)));
+            works();
+            u8::from(made > 900)
+        };
+        assert_eq!(in_fork(child), 1);
+        let by_name = ALLOCATOR.write_control("prof.reset", 54_usize);
+        assert_eq!(by_name, Err(UnsafeControl));
+        let child = || {
+            let reset = ALLOCATOR.reset_profile(Some(u32::MAX));
+            let rate = ALLOCATOR.read_control::<usize>("prof.lg_sample");
+            u8::from(reset.is_err() || rate == Ok(53.min(usize::BITS as usize - 1)))
+        };
+        assert_eq!(in_fork(child), 1);
+    }
+
+    /// jemalloc would follow a null pointer under `tcache:false`.
+    #[test]
+    fn the_size_of_the_threads_cache_is_not_read() {
+        for (asked, answer) in read_each("thread.tcache.max") {
+            assert!(matches!(answer, Err(UnsafeControl | WrongType)), "{asked:?}: {answer:?}");
+        }
+    }
+
     /// jemalloc would answer without a value.
     #[test]
     fn what_is_called_when_it_is_read_is_not_read() {
@@ -368,7 +399,6 @@ mod jemalloc {
             "thread.prof.active",
             "prof.active",
             "prof.thread_active_init",
-            "prof.reset",
             "arenas.dirty_decay_ms",
             "arenas.muzzy_decay_ms",
         ];

@@ -33,6 +33,10 @@ use crate::conf::ENVIRONMENT;
 /// println!("{}", line(&ALLOCATOR));
 /// ```
 ///
+/// Where a program has been started with thousands of arenas (`narenas:4000`), jemalloc's part of
+/// [`stats`](Self::stats), [`report`](Self::report) and [`purge`](Self::purge) needs 64 KiB of the
+/// calling thread's stack.
+///
 /// A custom allocator may implement it too. Functions may be added, each with an answer provided.
 pub trait Handle: Sync {
     /// The decision and its reason.

@@ -46,10 +46,10 @@ pub const PROFILING: &str = if cfg!(feature = "profiling") {
 /// average, as with [`PROFILING`]. This is for production: a server can be profiled while it
 /// misbehaves, without a restart. A profile shows only what was allocated while it was active.
 ///
-/// It is cheap, not free: thirteen programs and libraries, on small inputs and one thread, ran 0.5 %
-/// more instructions with it than with `prof:false` in the geometric mean, and 1.9 % at worst,
-/// because jemalloc then asks of every large block that is freed or resized whether it was sampled
-/// (`cargo bench --bench real -- --parts armed`). The feature is in both.
+/// It is cheap, not free: thirteen programs and libraries, on small inputs and one thread, ran
+/// 0.5 % more instructions with it than with `prof:false` in the geometric mean, and 1.9 % at
+/// worst, because jemalloc then asks of every large block that is freed or resized whether it was
+/// sampled (`cargo bench --bench real -- --parts armed`). The feature is in both.
 ///
 /// Without the feature `profiling` the constant sets one of jemalloc's defaults, as [`PROFILING`]
 /// does.

@@ -52,8 +52,8 @@ pub trait Handle: Sync {
     /// allocator it reads those of glibc 2.33 and later (`mallinfo2`) or macOS
     /// (`malloc_zone_statistics`), with a block of up to 64 MiB that is never touched. Elsewhere,
     /// and where no block is to be had, there is nobody to ask. On a fallback, only the sanitizer
-    /// counts. No question is asked about an address, so that whatever is registered,
-    /// this may be called from anywhere but an allocator.
+    /// counts. No question is asked about an address, so that whatever is registered, this may be
+    /// called from anywhere but an allocator.
     ///
     /// # Errors
     ///
@@ -77,8 +77,8 @@ pub trait Handle: Sync {
     /// How many bytes the calling thread has been given and has given back, from its start.
     ///
     /// On jemalloc it costs a pointer read (elsewhere than on Linux and FreeBSD, and where whoever
-    /// builds has named a jemalloc, two calls of `mallctl`), and needs no feature. Elsewhere it is `None`. The difference of two
-    /// answers is what the code in between has allocated.
+    /// builds has named a jemalloc, two calls of `mallctl`), and needs no feature. Elsewhere it is
+    /// `None`. The difference of two answers is what the code in between has allocated.
     fn thread_stats(&self) -> Option<ThreadStats> {
         None
     }
@@ -179,9 +179,9 @@ pub trait Handle: Sync {
     }
 
     /// Writes the heap profile to a file: the sampled blocks that are still held, with the stacks
-    /// that allocated them. It writes as [`std::fs::write`] does: what is in a file that is there is
-    /// lost, behind a link and the name of a descriptor (`/dev/stdout`) too, two calls at once with
-    /// one path write into one file, and with a pipe the call waits for a reader. jemalloc:
+    /// that allocated them. It writes as [`std::fs::write`] does: what is in a file that is there
+    /// is lost, behind a link and the name of a descriptor (`/dev/stdout`) too, two calls at once
+    /// with one path write into one file, and with a pipe the call waits for a reader. jemalloc:
     /// `prof.dump`.
     ///
     /// # Errors
@@ -226,8 +226,8 @@ pub trait Handle: Sync {
     ///
     /// [`Error::Unsupported`] on other allocators; [`Error::MissingFeature`] for `stats.*` without
     /// the feature `stats`; [`Error::UnknownControl`]; [`Error::WrongType`];
-    /// [`Error::UnsafeControl`] for the few that take a pointer or a struct, or follow one that is null; [`Error::Jemalloc`]
-    /// with what jemalloc says.
+    /// [`Error::UnsafeControl`] for the few that take a pointer or a struct, or follow a pointer
+    /// that may be null; [`Error::Jemalloc`] with what jemalloc says.
     fn read_control<T: ControlValue>(&self, name: &str) -> Result<T, Error>
     where
         Self: Sized,
@@ -241,8 +241,8 @@ pub trait Handle: Sync {
     ///
     /// # Errors
     ///
-    /// Those of [`read_control`](Self::read_control), and [`Error::UnsafeControl`] for all others, of
-    /// which this crate asks nothing; [`Error::UnsupportedTarget`] for `background_thread` where
+    /// Those of [`read_control`](Self::read_control), and [`Error::UnsafeControl`] for all others,
+    /// unknown ones too; [`Error::UnsupportedTarget`] for `background_thread` where
     /// [`background_threads`](Self::background_threads) has it.
     fn write_control<T: ControlValue>(&self, name: &str, value: T) -> Result<(), Error>
     where
@@ -275,8 +275,8 @@ pub trait Handle: Sync {
     /// # Errors
     ///
     /// [`Error::Unsupported`] on other allocators; [`Error::UnknownControl`];
-    /// [`Error::WrongType`] for a text with a NUL in it; [`Error::Jemalloc`] with what jemalloc says,
-    /// which is 22 (`EINVAL`) for a value of another size.
+    /// [`Error::WrongType`] for a text with a NUL in it; [`Error::Jemalloc`] with what jemalloc
+    /// says, which is 22 (`EINVAL`) for a value of another size.
     unsafe fn write_any_control<T: ControlValue>(&self, name: &str, value: T) -> Result<(), Error>
     where
         Self: Sized,

@@ -344,7 +344,7 @@ fn in_memory() -> Option<Profile> {
     })
 }
 
-/// `prof.dump` to the path, under which `file` is open; it is read from its start then.
+/// `prof.dump` to the path, under which `profile` is open; it is read from its start then.
 #[inline]
 fn dump(path: &Path, mut profile: Profile) -> Result<Profile, Error> {
     let file = &mut profile.0;
@@ -469,9 +469,8 @@ fn profiling_is_on() -> Result<(), Error> {
 /// The controls that safe code may write, with their types; `*` stands for an arena's number. The
 /// others take a pointer, or memory that is in use, or a number of which not every jemalloc rejects
 /// all that are wrong (`max_background_threads`, `arena.<i>.retain_grow_limit`, `prof.reset`, for
-/// which there is [`reset_profile`]), or what another
-/// thread reads without a lock (`thread.prof.name`), or have allocations write files
-/// (`prof.gdump`).
+/// which there is [`reset_profile`]), or what another thread reads without a lock
+/// (`thread.prof.name`), or have allocations write files (`prof.gdump`).
 const WRITABLE: &[(&str, CType)] = &[
     ("epoch", CType::U64),
     ("background_thread", CType::Bool),

@@ -12,7 +12,7 @@ mod process;
 #[cfg(alloc_switch_jemalloc)]
 alloc_switch::global_allocator!(
     static ALLOCATOR,
-    // what is freed is due after a second, and large extents no sooner
+    // what is freed is due after three seconds, and large extents no sooner
     conf = "dirty_decay_ms:3000,muzzy_decay_ms:0,oversize_threshold:0,background_thread:false"
 );
 #[cfg(not(alloc_switch_jemalloc))]

@@ -18,7 +18,9 @@ pub struct Session {
 const GLIBC: usize = 0;
 const DEFAULT: usize = 1;
 const AGAIN: usize = 2;
-const DEFAULT_NAME: &str = "alloc-switch";
+
+/// How the pages speak of each half of the programs, and whether it is the one that chooses.
+const HALVES: [(&str, bool); 2] = [("report", false), ("choose the presets", true)];
 
 /// What a program spends, and how it is printed.
 const METRICS: [(&str, &str, &str, usize); 4] = [
@@ -181,17 +183,13 @@ impl Session {
         }
         // No option was given to these two, so that the other half is evidence as well.
         let both = self.part("large", None);
-        if !both.is_empty() && both.len() > large.len() {
-            let of = |name| {
-                let a = figures.find(name).expect("one of ours");
-                let mean = |metric| figures.mean(&both, a, GLIBC, metric);
-                format!(
-                    "**{name}** {:.2} of the time at {:.2} of the memory",
-                    mean("cpu"),
-                    mean("peak")
-                )
+        if both.len() > large.len() {
+            let of = |a| {
+                let [cpu, peak] = ["cpu", "peak"].map(|m| figures.mean(&both, a, GLIBC, m));
+                format!("**{}** {cpu:.2} of the time at {peak:.2} of the memory", self.name(a))
             };
-            let (jemalloc, mimalloc) = (of(DEFAULT_NAME), of("mimalloc"));
+            let mimalloc = figures.find("mimalloc").expect("one of ours");
+            let (jemalloc, mimalloc) = (of(DEFAULT), of(mimalloc));
             write!(text, "\nOn both halves, {} programs: {jemalloc},\n{mimalloc}.\n", both.len())
                 .unwrap();
         }
@@ -208,12 +206,12 @@ impl Session {
     pub fn tables(&self, whole: &Session) -> String {
         let figures = &self.figures;
         let mut text = format!("{}\n{}\n", self.machine, figures.describe());
-        for (half, chooses) in [("choose the presets", true), ("report", false)] {
+        for (half, chooses) in HALVES.into_iter().rev() {
             let programs = programs::ALL.iter().filter(|p| p.chooses() == chooses);
             let programs: Vec<_> = programs.map(describe).collect();
             writeln!(text, "These {half}: {}.\n", programs.join(", ")).unwrap();
         }
-        for (half, chooses) in [("report", false), ("choose the presets", true)] {
+        for (half, chooses) in HALVES {
             let large = self.part("large", Some(chooses));
             if large.is_empty() {
                 continue;
@@ -230,7 +228,7 @@ impl Session {
         text += &whole.steps("How it grows with the work", "size", &SIZES.map(str::to_owned));
         let threads = THREADS.map(|threads| format!("threads-{threads}"));
         text += &whole.steps("How it grows with the threads", "threads", &threads);
-        for (half, chooses) in [("report", false), ("choose the presets", true)] {
+        for (half, chooses) in HALVES {
             let servers = self.part("servers", Some(chooses));
             if servers.is_empty() {
                 continue;
@@ -478,7 +476,7 @@ pub fn goals(sessions: &[Session]) -> String {
         let title = format!("{name}, {}, of {against}'s", title.to_lowercase());
         let title = if *worst { format!("{title}, on the worst program") } else { title };
         let cells: Vec<String> = cells.collect();
-        if *name == DEFAULT_NAME {
+        if *name == sessions[0].name(DEFAULT) {
             goals += 1;
             reached += usize::from(!cells.iter().any(|cell| cell.ends_with("missed")));
         }

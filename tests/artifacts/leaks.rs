@@ -33,8 +33,8 @@ const BOTH: [&str; 4] = ["--bin", "vetoed", "--example", "with_fallback"];
 /// again after.
 #[test]
 fn a_variable_that_marks_executables_stops_the_build() {
-    let (archive, host) = (archive(), host());
-    for target in [&[][..], &["--target", &host]] {
+    let archive = archive();
+    for target in [&[][..], &["--target", host()]] {
         let build = || apart("again", Some(&archive)).args(BOTH).args(target.iter().copied());
         let clean = |when: &str| {
             let built = build().build();

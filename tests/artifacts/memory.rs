@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::{self, fixture, jemalloc, run, Fixture};
+use crate::support::{self, fixture, run, Fixture};
 
 /// The optimiser is what used to go wrong, so this is built in release.
 #[track_caller]
@@ -34,12 +34,7 @@ fn so_it_is_where_malloc_is_jemallocs() {
 /// called. Each of the programs is `#![forbid(unsafe_code)]`.
 #[test]
 fn a_self_check_touches_nobody_elses_blocks() {
-    let dev = fixture("sound").build();
-    let release = fixture("sound").args(["--release"]).prebuilt_jemalloc(&dev.jemalloc()).build();
-    for (built, jemalloc) in [
-        (dev, jemalloc("executable artifact")),
-        (release, "jemalloc (executable artifact)".into()), // its version is not known
-    ] {
+    for (built, jemalloc) in fixture("sound").dev_and_release() {
         let not_system = r#"Err(Artifact(Choice { name: "system", reason: MacroSystem }))"#;
         let not_jemalloc = r#"Err(Artifact(Choice { name: "jemalloc", reason: Executable }))"#;
 

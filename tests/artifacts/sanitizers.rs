@@ -13,7 +13,7 @@ fn address_sanitizer_catches_a_heap_overflow() {
     let asan = fixture("asan")
         .toolchain("nightly")
         .rustflags("-Zsanitizer=address")
-        .args(["--target", &host()]);
+        .args(["--target", host()]);
     assert!(!asan.tree().iter().any(|package| package.contains("jemalloc")));
     let built = asan.args(["--target-dir", target_dir]).build();
     assert_eq!(built.run("fixture-asan", &[]), "system (sanitizer)\nOk(())\n");

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::fallback::note;
-use crate::support::{fixture, jemalloc};
+use crate::support::fixture;
 use object::{Object, ObjectSymbol};
 
 fn has_symbol(file: &Path, name: &str) -> bool {
@@ -19,12 +19,7 @@ fn has_symbol(file: &Path, name: &str) -> bool {
 #[test]
 fn programs_get_what_the_crate_says_that_they_link() {
     let programs = fixture("seat-users").args(["--package", "fixture-seat"]);
-    let dev = programs.clone().build();
-    let release = programs.args(["--release"]).prebuilt_jemalloc(&dev.jemalloc()).build();
-    for (built, line) in [
-        (dev, jemalloc("executable artifact")),
-        (release, "jemalloc (executable artifact)".into()), // its version is not known
-    ] {
+    for (built, line) in programs.dev_and_release() {
         let report = format!("{line}; Ok(()); 3 77\n");
         assert_eq!(built.run("fixture-seat", &[]), report);
         assert_eq!(built.run("second", &[]), report);

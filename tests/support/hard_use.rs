@@ -370,7 +370,6 @@ fn a_handler_at_exit_allocates() {
     let status = in_fork(|| {
         // SAFETY: the handlers do not unwind unless the test fails, and `exit` calls them.
         unsafe {
-            libc::alarm(300);
             assert_eq!(libc::atexit(first_registered), 0);
             assert_eq!(libc::atexit(last_registered), 0);
             libc::exit(1)
@@ -400,9 +399,6 @@ fn fork_under_load() {
                 }
                 let held = vec![7_u8; 1000];
                 let status = in_fork(|| {
-                    // A child that hangs on another thread's lock is ended, which the parent sees.
-                    // SAFETY: the function takes any number.
-                    unsafe { libc::alarm(300) };
                     let good =
                         (0..3).all(|_| some_work() == WORK) && held.iter().all(|&byte| byte == 7);
                     drop(held);

@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::{env, fs};
 
 use serde_json::Value;
@@ -84,7 +84,7 @@ impl Fixture {
     /// for each set of flags.
     pub fn prebuilt_jemalloc(self, archive: &Path) -> Self {
         let archive = archive.to_str().unwrap();
-        self.args(["--target", &host()]).env("JEMALLOC_OVERRIDE", archive)
+        self.args(["--target", host()]).env("JEMALLOC_OVERRIDE", archive)
     }
 
     fn cargo(&self) -> Command {
@@ -196,6 +196,14 @@ impl Fixture {
         Built { folder, files, jemalloc }
     }
 
+    /// Builds in both profiles, the optimised one with the other's jemalloc, whose version is not
+    /// known to it; with the line that a program on jemalloc prints.
+    pub fn dev_and_release(&self) -> [(Built, String); 2] {
+        let dev = self.build();
+        let release = self.clone().args(["--release"]).prebuilt_jemalloc(&dev.jemalloc()).build();
+        [(dev, jemalloc("executable artifact")), (release, "jemalloc (executable artifact)".into())]
+    }
+
     /// Builds what must not compile, and returns rustc's errors: message, file and line.
     pub fn errors(&self) -> Vec<(String, String, u64)> {
         let (success, messages, stderr) = self.messages();
@@ -243,9 +251,12 @@ impl Fixture {
 }
 
 /// The triple of this machine.
-pub fn host() -> String {
-    let version = run(Command::new("rustc").arg("-vV"));
-    version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_owned()
+pub fn host() -> &'static str {
+    static HOST: OnceLock<String> = OnceLock::new();
+    HOST.get_or_init(|| {
+        let version = run(Command::new("rustc").arg("-vV"));
+        version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_owned()
+    })
 }
 
 /// What a build left.

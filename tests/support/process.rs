@@ -98,7 +98,8 @@ pub fn in_fork(child: impl FnOnce() -> u8) -> i32 {
         match libc::fork() {
             -1 => panic!("{}", std::io::Error::last_os_error()),
             0 => {
-                libc::alarm(300); // it cannot say itself that it hangs
+                // It cannot say itself that it hangs; the parent sees the signal.
+                libc::alarm(300);
                 let status =
                     std::panic::catch_unwind(std::panic::AssertUnwindSafe(child)).unwrap_or(255);
                 libc::_exit(status.into())

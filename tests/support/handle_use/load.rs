@@ -272,7 +272,6 @@ fn a_fork_under_load_can_make_every_call() {
             let is_unwound_by_libunwind = cfg!(feature = "profiling-libunwind");
             let alone = is_unwound_by_libunwind.then(|| SAMPLES.write().unwrap());
             let status = in_fork(|| {
-                still_alive();
                 every_call_but_profiles(round);
                 if !is_unwound_by_libunwind {
                     profile(round);

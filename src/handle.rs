@@ -33,9 +33,10 @@ use crate::conf::ENVIRONMENT;
 /// println!("{}", line(&ALLOCATOR));
 /// ```
 ///
-/// Where a program has been started with thousands of arenas (`narenas:4000`), jemalloc's part of
-/// [`stats`](Self::stats), [`report`](Self::report) and [`purge`](Self::purge) needs 64 KiB of the
-/// calling thread's stack.
+/// Where a program has been started with thousands of arenas (`narenas:4000`), whichever function
+/// first asks jemalloc, and then [`stats`](Self::stats), [`report`](Self::report),
+/// [`purge`](Self::purge) and the controls that refresh or purge, need 64 KiB of the calling
+/// thread's stack.
 ///
 /// A custom allocator may implement it too. Functions may be added, each with an answer provided.
 pub trait Handle: Sync {
@@ -187,7 +188,8 @@ pub trait Handle: Sync {
     /// # Errors
     ///
     /// Those of [`dump_profile_to`](Self::dump_profile_to); [`Error::Path`] if the path has a NUL
-    /// in it; [`Error::Io`] if the file cannot be written, which then holds no part of a profile.
+    /// in it; [`Error::Io`] if the file cannot be written, which is emptied then; what a pipe
+    /// or a device has been given stays.
     fn dump_profile(&self, path: &Path) -> Result<(), Error> {
         let _ = path;
         Err(Error::Unsupported)
@@ -196,8 +198,9 @@ pub trait Handle: Sync {
     /// Writes the heap profile, as [`dump_profile`](Self::dump_profile) does, to `out`. It needs
     /// no folder that can be written to on Linux, where it goes through memory (`memfd_create`);
     /// elsewhere, and without `/proc`, it goes through a file in a folder of its own in
-    /// [`std::env::temp_dir`], which does not stay behind. Without `/proc` it does not tell what is
-    /// loaded, so that its addresses have no names.
+    /// [`std::env::temp_dir`], which does not stay behind, and which nobody else may be able to
+    /// rename. Without `/proc` it does not tell what is loaded, so that its addresses have no
+    /// names.
     ///
     /// # Errors
     ///
@@ -227,7 +230,8 @@ pub trait Handle: Sync {
     /// [`Error::Unsupported`] on other allocators; [`Error::MissingFeature`] for `stats.*` without
     /// the feature `stats`; [`Error::UnknownControl`]; [`Error::WrongType`];
     /// [`Error::UnsafeControl`] for the few that take a pointer or a struct, or follow a pointer
-    /// that may be null; [`Error::Jemalloc`] with what jemalloc says.
+    /// that may be null; [`Error::Jemalloc`] with what jemalloc says, or 1 (`EPERM`) for two that
+    /// are called when they are read, and 12 (`ENOMEM`) for `arenas.create` as above.
     fn read_control<T: ControlValue>(&self, name: &str) -> Result<T, Error>
     where
         Self: Sized,

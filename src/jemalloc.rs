@@ -269,7 +269,15 @@ pub(crate) fn dump_profile_to(out: &mut dyn io::Write) -> Result<(), Error> {
 /// Through a buffer on the stack: between two files `io::copy` would stop at a signal.
 #[inline]
 fn copy(profile: &mut Profile, out: &mut dyn io::Write) -> Result<(), Error> {
-    let copied = io::copy(&mut profile.0, out).and_then(|_| out.flush());
+    let copied = io::copy(&mut profile.file, out).and_then(|copied| {
+        out.flush()?;
+        // The path may have been the profile's own, by the number of its descriptor.
+        if copied == profile.length {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
+    });
     copied.map_err(|error| Error::Io(error.kind()))
 }
 
@@ -282,14 +290,24 @@ fn io_error(error: io::Error) -> Error {
     }
 }
 
-/// A file without a name. A child that was started meanwhile may have it open, so that it gives its
-/// memory back only when it is emptied.
-struct Profile(File);
+/// A file that soon has no name, if it ever had one, and its length once it is whole. A child that
+/// was started meanwhile may have it open, so that it gives its memory back only when it is emptied.
+struct Profile {
+    file: File,
+    length: u64,
+}
+
+impl From<File> for Profile {
+    #[inline]
+    fn from(file: File) -> Self {
+        Profile { file, length: 0 }
+    }
+}
 
 impl Drop for Profile {
     #[inline]
     fn drop(&mut self) {
-        let _ = self.0.set_len(0);
+        let _ = self.file.set_len(0);
     }
 }
 
@@ -298,19 +316,24 @@ impl Drop for Profile {
 fn profile() -> Result<Profile, Error> {
     profiling_is_on()?;
     #[cfg(target_os = "linux")]
-    if let Some(profile) = in_memory() {
-        use std::os::fd::AsRawFd;
-        use std::os::unix::fs::MetadataExt;
+    match in_memory().map_err(io_error) {
+        Ok(profile) => {
+            use std::os::fd::AsRawFd;
+            use std::os::unix::fs::MetadataExt;
 
-        // /proc may be absent, or somebody else's.
-        let path = format!("/proc/thread-self/fd/{}", profile.0.as_raw_fd());
-        let node = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-        let found = fs::metadata(&path).map(node).ok();
-        if found.is_some() && found == profile.0.metadata().map(node).ok() {
-            return dump(path.as_ref(), profile);
+            // /proc may be absent, or somebody else's.
+            let path = format!("/proc/thread-self/fd/{}", profile.file.as_raw_fd());
+            let node = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+            let found = fs::metadata(&path).map(node).ok();
+            if found.is_some() && found == profile.file.metadata().map(node).ok() {
+                return dump(path.as_ref(), profile);
+            }
         }
+        Err(Error::TooManyFiles) => return Err(Error::TooManyFiles),
+        Err(_) => {} // the kernel has no such files
     }
-    // In a folder that nobody else may enter, under a name that nobody can foresee.
+    // In a folder that nobody else may enter, under a name that nobody can foresee. Whoever may
+    // rename it, because the folder above is theirs, can put another in its place.
     let name = format!("heap-profile-{:016x}", RandomState::new().hash_one(process::id()));
     let folder = path::absolute(env::temp_dir().join(name)).map_err(io_error)?;
     let mut builder = fs::DirBuilder::new();
@@ -319,7 +342,7 @@ fn profile() -> Result<Profile, Error> {
     builder.create(&folder).map_err(io_error)?;
     let path = folder.join("profile");
     let file = File::options().read(true).write(true).create_new(true).open(&path);
-    let dumped = file.map_err(io_error).and_then(|file| dump(&path, Profile(file)));
+    let dumped = file.map_err(io_error).and_then(|file| dump(&path, file.into()));
     let _ = fs::remove_file(path);
     let _ = fs::remove_dir(folder);
     dumped
@@ -329,35 +352,36 @@ fn profile() -> Result<Profile, Error> {
 /// be told that the file is no program.
 #[cfg(target_os = "linux")]
 #[inline]
-fn in_memory() -> Option<Profile> {
+fn in_memory() -> io::Result<Profile> {
     use std::os::fd::FromRawFd;
 
     const MFD_NOEXEC_SEAL: libc::c_uint = 8; // newer than the libc crate that is asked for
-    [libc::MFD_CLOEXEC | MFD_NOEXEC_SEAL, libc::MFD_CLOEXEC].into_iter().find_map(|flags| {
+    let create = |flags: libc::c_uint| {
         // SAFETY: the name is a C string, and what is returned is a new descriptor or -1.
         unsafe {
             match libc::syscall(libc::SYS_memfd_create, c"heap profile".as_ptr(), flags) {
-                -1 => None,
-                descriptor => Some(Profile(File::from_raw_fd(descriptor as c_int))),
+                -1 => Err(io::Error::last_os_error()),
+                descriptor => Ok(File::from_raw_fd(descriptor as c_int).into()),
             }
         }
-    })
+    };
+    create(libc::MFD_CLOEXEC | MFD_NOEXEC_SEAL).or_else(|_| create(libc::MFD_CLOEXEC))
 }
 
 /// `prof.dump` to the path, under which `profile` is open; it is read from its start then.
 #[inline]
 fn dump(path: &Path, mut profile: Profile) -> Result<Profile, Error> {
-    let file = &mut profile.0;
+    let file = &mut profile.file;
     let path = CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| Error::Path)?;
     // jemalloc does not say why it could not open it.
     drop(file.try_clone().map_err(io_error)?);
-    without_sigxfsz(|| {
+    profile.length = without_sigxfsz(|| {
         // SAFETY: the control takes a C string, which it only reads during the call.
         match unsafe { write(c"prof.dump", path.as_ptr()) } {
             Ok(()) => complete(file).map_err(io_error),
             // Nor why it could not write, which another write may.
             Err(Error::Jemalloc(_)) => {
-                Err(takes_more(file).map_or_else(io_error, |()| Error::Io(io::ErrorKind::Other)))
+                Err(takes_more(file).map_or_else(io_error, |_| Error::Io(io::ErrorKind::Other)))
             }
             Err(other) => Err(other),
         }
@@ -365,9 +389,9 @@ fn dump(path: &Path, mut profile: Profile) -> Result<Profile, Error> {
     Ok(profile)
 }
 
-/// Sees that the file is whole, and has the list of what this process has loaded.
+/// Sees that the file is whole, and has the list of what this process has loaded; and how long it is.
 #[inline]
-fn complete(file: &mut File) -> io::Result<()> {
+fn complete(file: &mut File) -> io::Result<u64> {
     if file.metadata()?.len() == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into()); // it was written elsewhere
     }
@@ -393,16 +417,18 @@ fn complete(file: &mut File) -> io::Result<()> {
     }
     // jemalloc 5.3.0 takes a write that was cut short for a whole one. A file that takes no more
     // may be such a one.
-    takes_more(file)?;
-    file.rewind()
+    let length = takes_more(file)?;
+    file.rewind()?;
+    Ok(length)
 }
 
-/// Whether the file can grow, which it is left without.
+/// Whether the file can grow, which it is left without; its length.
 #[inline]
-fn takes_more(file: &mut File) -> io::Result<()> {
+fn takes_more(file: &mut File) -> io::Result<u64> {
     let length = file.seek(io::SeekFrom::End(0))?;
     file.write_all(b"\n")?;
-    file.set_len(length)
+    file.set_len(length)?;
+    Ok(length)
 }
 
 /// Where the text is in the file.
@@ -551,8 +577,9 @@ pub(crate) fn read_control<T: ControlValue>(name: &str) -> Result<T, Error> {
     {
         return Err(Error::UnsafeControl);
     }
-    // With 4,096 arenas jemalloc looks beyond the end of its list, and with thousands of them some
-    // functions need more than a small stack. Threads may ask at once.
+    // Asked for one more than 4,095 arenas, jemalloc reads beyond the end of its list, and may write
+    // there; and with thousands some functions need more than a small stack. Threads may ask at
+    // once.
     // SAFETY: the control is `unsigned`.
     if name == "arenas.create" && unsafe { read::<u32>(c"arenas.narenas") }? >= 1000 {
         return Err(Error::Jemalloc(ENOMEM));

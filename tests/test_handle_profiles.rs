@@ -248,6 +248,21 @@ mod jemalloc {
         });
     }
 
+    /// A number that is free may be the one that the profile gets meanwhile.
+    #[test]
+    fn the_number_of_a_descriptor_that_is_not_open_is_no_file() {
+        use std::os::fd::AsRawFd;
+
+        sampled(|| {
+            let status = in_fork(|| {
+                let free = fs::File::open("/dev/null").unwrap().as_raw_fd();
+                let answer = ALLOCATOR.dump_profile(format!("/proc/self/fd/{free}"));
+                u8::from(answer == Err(Error::Io(ErrorKind::UnexpectedEof)))
+            });
+            assert_eq!(status, 1);
+        });
+    }
+
     /// The memory of a profile is given back though a child has it open.
     #[test]
     fn a_child_does_not_keep_it() {
@@ -495,6 +510,8 @@ mod jemalloc {
             let mut answers = Vec::new();
             for spare in 0..6 {
                 let status = in_fork(|| {
+                    // A folder is no way out.
+                    set_in_fork(c"TMPDIR", Path::new("/nowhere/at/all"));
                     let mut bytes = Vec::with_capacity(MIB);
                     let limit = libc::rlimit { rlim_cur: 100, rlim_max: 100 };
                     // SAFETY: the call reads the limit.

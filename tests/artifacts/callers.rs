@@ -9,21 +9,23 @@ use serde_json::Value;
 const EDITIONS: [&str; 4] = ["2015", "2018", "2021", "2024"];
 
 /// Programs of the fixture, `names` in an edition that the manifest does not name: Cargo hands its
-/// calls of the compiler to a script.
+/// calls of the compiler to a script. What `names` reads of the environment makes Cargo compile it
+/// again for each edition, and nothing else.
 fn programs(edition: &str, arguments: &[&str]) -> Built {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("editions");
-    let script = folder.join(edition);
-    let text = format!(
-        "#!/bin/sh\nrustc=$1\nshift\ncase \"$*\" in\n\
-         *'--crate-name names '*) edition={edition} ;;\n\
-         *) exec \"$rustc\" \"$@\" ;;\nesac\nfor argument do\nshift\ncase $argument in\n\
-         --edition=*) argument=--edition=$edition ;;\nesac\nset -- \"$@\" \"$argument\"\ndone\n\
-         NAMES_EDITION=$edition exec \"$rustc\" \"$@\"\n"
-    );
-    support::script(&script, &text);
+    let script = Path::new(env!("CARGO_TARGET_TMPDIR")).join("editions/rustc");
+    let text = "#!/bin/sh\nrustc=$1\nshift\ncase \"$*\" in\n\
+                *'--crate-name names '*) ;;\n\
+                *) exec \"$rustc\" \"$@\" ;;\nesac\nfor argument do\nshift\ncase $argument in\n\
+                --edition=*) argument=--edition=$NAMES_EDITION ;;\nesac\n\
+                set -- \"$@\" \"$argument\"\ndone\nexec \"$rustc\" \"$@\"\n";
+    support::script(&script, text);
     let names = ["--bin", "names", "--bin", "in_a_function", "--bin", "names_custom"];
-    let build = fixture("sound").env("RUSTC_WORKSPACE_WRAPPER", script.to_str().unwrap());
-    build.args(names).args(arguments.iter().copied()).build()
+    fixture("sound")
+        .env("RUSTC_WORKSPACE_WRAPPER", script.to_str().unwrap())
+        .env("NAMES_EDITION", edition)
+        .args(names)
+        .args(arguments.iter().copied())
+        .build()
 }
 
 /// Whatever the caller calls its own items, macros and modules, in every edition, and with every

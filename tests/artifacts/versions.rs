@@ -1,55 +1,22 @@
-//! tikv-jemalloc-sys 0.6, on which many other crates hold a program.
+//! tikv-jemalloc-sys 0.6, on which many other crates hold a program. Programs on it are tested in
+//! `tests/jemalloc-0.6`.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::{env, fs};
 
 use crate::support::{run, ROOT};
 
-/// A Cargo in a workspace of its own, with a target directory for all of these.
-fn cargo(folder: &str, arguments: &[&str]) -> Output {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(Path::new(ROOT).join("tests").join(folder)).args(arguments).arg("--locked");
-    for unset in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "JEMALLOC_OVERRIDE", "_RJEM_MALLOC_CONF"]
-    {
-        cargo.env_remove(unset);
-    }
-    cargo.env("CARGO_TARGET_DIR", concat!(env!("CARGO_TARGET_TMPDIR"), "/jemalloc-0.6"));
-    // Its speed is not what is tested, and the load was longer on the other.
-    cargo.env("EXTRA_CFLAGS", "-g0 -O1").env("ALLOC_SWITCH_LOAD", "3");
-    let out = cargo.output().unwrap();
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    out
-}
-
-/// Beside tikv-jemalloc-ctl 0.6, with which the program compares what it reads. Not one of the
-/// presets holds an option that jemalloc 5.3.0 complains of.
-#[test]
-fn a_program_has_jemalloc_5_3_0() {
-    let out = cargo("jemalloc-0.6", &["run", "--quiet"]);
-    let expected = "jemalloc 5.3.0 (executable artifact)\nOk(())\nnarenas 3\ndone\n";
-    assert_eq!(String::from_utf8_lossy(&out.stdout), expected);
-    assert_eq!(String::from_utf8_lossy(&out.stderr), "");
-}
-
-/// The core of the tests once more, on that jemalloc: in place and hard use, numbers, the handle,
-/// controls, profiles, presets.
-#[test]
-fn the_core_of_the_tests_holds_on_jemalloc_5_3_0() {
-    let out = cargo("jemalloc-0.6", &["test", "--tests"]);
-    let out = String::from_utf8_lossy(&out.stdout);
-    let passed: Vec<&str> =
-        out.lines().filter_map(|line| line.strip_prefix("test result: ok. ")).collect();
-    let programs = passed.iter().filter(|result| !result.starts_with("0 passed")).count();
-    assert_eq!(programs, 7, "{out}");
-}
-
 /// rocksdb 0.24 with its feature `jemalloc` takes 0.6, and this crate with it.
 #[test]
 fn a_program_beside_rocksdb_resolves() {
-    let tree = ["tree", "--prefix", "none", "--edges", "normal"];
-    let out = cargo("jemalloc-0.6/beside-rocksdb", &tree);
-    let tree = String::from_utf8(out.stdout).unwrap();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["tree", "--locked", "--prefix", "none", "--edges", "normal"]);
+    cargo.current_dir(Path::new(ROOT).join("tests/jemalloc-0.6/beside-rocksdb"));
+    for unset in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
+        cargo.env_remove(unset);
+    }
+    let tree = run(&mut cargo);
     let has = |package: &str| tree.lines().any(|line| line.starts_with(package));
     assert!(has("rocksdb v0.24") && has("tikv-jemallocator v0.6.1"), "{tree}");
     assert!(has("tikv-jemalloc-sys v0.6.1+5.3.0") && !has("tikv-jemalloc-sys v0.7"), "{tree}");

@@ -14,7 +14,8 @@ const EDITIONS: [&str; 4] = ["2015", "2018", "2021", "2024"];
 fn programs(edition: &str, arguments: &[&str]) -> Built {
     let script = Path::new(env!("CARGO_TARGET_TMPDIR")).join("editions/rustc");
     let text = "#!/bin/sh\nrustc=$1\nshift\ncase \"$*\" in\n\
-                *'--crate-name names '*) ;;\n\
+                *'--crate-name names --edition='*) ;;\n\
+                *'--crate-name names '*) exit 1 ;;\n\
                 *) exec \"$rustc\" \"$@\" ;;\nesac\nfor argument do\nshift\ncase $argument in\n\
                 --edition=*) argument=--edition=$NAMES_EDITION ;;\nesac\n\
                 set -- \"$@\" \"$argument\"\ndone\nexec \"$rustc\" \"$@\"\n";

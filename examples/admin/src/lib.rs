@@ -236,10 +236,20 @@ fn resident() -> Option<usize> {
     memory_stats::memory_stats().map(|stats| stats.physical_mem)
 }
 
+/// The value of a label as Prometheus reads it.
+fn label(text: &str) -> String {
+    text.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n")
+}
+
+#[test]
+fn a_label_is_escaped() {
+    assert_eq!(label(r#"--cfg alloc_switch="system""#), r#"--cfg alloc_switch=\"system\""#);
+    assert_eq!(label("a\\b\nc"), r"a\\b\nc");
+}
+
 /// <https://prometheus.io/docs/instrumenting/exposition_formats/>
 fn stats(allocator: Allocator) -> Result<Response, Failure> {
     let choice = allocator.choice();
-    let label = |text: &str| text.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n");
     let mut text = format!(
         "# HELP allocator_info The allocator in use, and why it is this one.\n\
          # TYPE allocator_info gauge\n\

@@ -18,7 +18,7 @@ use object::{Object, ObjectSection};
 use report::measure::{self, Used};
 use report::median;
 
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 fn main() {
     let arguments: Vec<String> = env::args().collect();

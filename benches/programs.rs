@@ -20,7 +20,7 @@ use std::{env, fs};
 use report::plots::{self, Panel, Row};
 use report::{Allocator, Figures, Run};
 
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 const MUSL: &str = "x86_64-unknown-linux-musl";
 
 /// Name, features of benches/programs, and what it is.
@@ -56,6 +56,8 @@ struct Options {
 }
 
 fn main() {
+    // Cargo starts a benchmark in its package, but files are named as seen from here.
+    env::set_current_dir(ROOT).unwrap();
     let Some(options) = options() else {
         println!("nothing is measured here but under `cargo bench --bench programs`");
         return;
@@ -216,7 +218,7 @@ fn run(allocators: &[Allocator], workloads: &[String], options: &Options) -> Vec
                 let run = Run::parse(workload, index, &line);
                 let before = runs.iter().find(|r: &&Run| r.workload == *workload);
                 assert!(
-                    before.map_or(true, |r| r.values["checksum"] == run.values["checksum"]),
+                    before.is_none_or(|r| r.values["checksum"] == run.values["checksum"]),
                     "{command:?} did other work"
                 );
                 runs.push(run);

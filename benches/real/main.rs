@@ -40,7 +40,7 @@ use alloc_switch::conf;
 use programs::Program;
 use report::{Allocator, Run};
 
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 const PARTS: [&str; 5] = ["sizes", "threads", "servers", "wheels", "armed"];
 const SIZES: [&str; 3] = ["small", "medium", "large"];
 const THREADS: [usize; 4] = [1, 2, 4, 8];
@@ -69,6 +69,8 @@ struct Options {
 }
 
 fn main() {
+    // Cargo starts a benchmark in its package, but files are named as seen from here.
+    env::set_current_dir(ROOT).unwrap();
     let Some(mut options) = options() else {
         println!("nothing is measured here but under `cargo bench --bench real`");
         return;

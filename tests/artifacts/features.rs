@@ -16,7 +16,8 @@ fn jemalloc(target: &str, features: &str, rustflags: &str) -> Option<String> {
             "--format",
             "{p} [{f}]",
         ])
-        .args(["--target", target, "--no-default-features", "--features", features])
+        .args(["--package", "alloc-switch", "--target", target])
+        .args(["--no-default-features", "--features", features])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env("RUSTFLAGS", rustflags);
@@ -37,6 +38,7 @@ fn each_feature_reaches_jemalloc() {
         ("background-threads", "background_threads"),
         ("stats", "stats"),
         ("profiling", "profiling"),
+        ("profiling-libunwind", "profiling_libunwind"),
         ("debug", "debug"),
     ] {
         let plain = jemalloc(GNU, "jemalloc", "").unwrap();

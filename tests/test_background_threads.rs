@@ -12,8 +12,8 @@ mod process;
 #[cfg(alloc_switch_jemalloc)]
 alloc_switch::global_allocator!(
     static ALLOCATOR,
-    // what is freed is due after three seconds, and large extents no sooner
-    conf = "dirty_decay_ms:3000,muzzy_decay_ms:0,oversize_threshold:0,background_thread:false"
+    // what is freed is due after a second, and large extents no sooner
+    conf = "dirty_decay_ms:1000,muzzy_decay_ms:0,oversize_threshold:0,background_thread:false"
 );
 #[cfg(not(alloc_switch_jemalloc))]
 alloc_switch::global_allocator!(static ALLOCATOR);
@@ -57,7 +57,7 @@ mod jemalloc {
             (0..32).map(|_| std::hint::black_box(vec![1; 4 * MIB])).collect();
         drop(blocks);
         // A program that does not allocate keeps what it has freed, however long that is due.
-        sleep(Duration::from_secs(4));
+        sleep(Duration::from_secs(2));
         let freed = resident();
         assert!(freed > before + 64 * MIB, "{before} {freed}");
 

@@ -18,13 +18,15 @@ pub fn resident() -> usize {
     line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() * 1024
 }
 
-/// How often to do something again: `usually` times, or the tenth part of that as many times as
-/// `ALLOC_SWITCH_LOAD` says.
+/// How often to do something again: as many tenths of `usually` as `ALLOC_SWITCH_LOAD` says, by
+/// default all of them, and three where nothing is optimised.
 pub fn rounds(usually: usize) -> usize {
-    match std::env::var("ALLOC_SWITCH_LOAD") {
-        Ok(load) => (usually * load.parse::<usize>().expect("it is a number")).div_ceil(10),
-        Err(_) => usually,
-    }
+    let tenths = match std::env::var("ALLOC_SWITCH_LOAD") {
+        Ok(load) => load.parse().expect("it is a number"),
+        Err(_) if cfg!(debug_assertions) => 3,
+        Err(_) => 10,
+    };
+    (usually * tenths).div_ceil(10)
 }
 
 /// Numbers of the whole process follow only what the test does that holds this.

@@ -119,16 +119,6 @@ fn a_program_without_section_headers() {
 }
 
 #[test]
-fn unprefixed_jemalloc() {
-    let built = fixture("app").features("override-malloc").args(["--bins"]).build();
-    let stripped = look(&strip(built.file("fixture-app"), &folder("unprefixed")));
-    let jemalloc = stripped.jemalloc.expect("a program carries jemalloc");
-    // Apple's malloc is overridden without taking its name.
-    assert_eq!(jemalloc.prefixed, cfg!(target_vendor = "apple"));
-    assert_eq!(jemalloc.version, Some(jemalloc_version()));
-}
-
-#[test]
 fn a_cdylib_on_the_system_allocator() {
     let library = plugin()
         .files

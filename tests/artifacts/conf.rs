@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::support::fixture;
 
-/// The unprefixed name is in `override_malloc.rs`, a library in `libraries.rs`.
+/// The unprefixed name and a library are in `tests/builds`, and so is link-time optimisation.
 #[test]
 fn an_option_is_read_back_at_run_time() {
     let built = fixture("app").features("witness").build();
@@ -20,19 +20,4 @@ fn an_option_is_read_back_at_run_time() {
         .unwrap();
     assert!(String::from_utf8_lossy(&out.stdout).contains("narenas: Some(5)\n"));
     assert_eq!(String::from_utf8_lossy(&out.stderr), "");
-}
-
-/// Link-time optimisation drops what it thinks nobody reads.
-#[test]
-fn an_option_survives_lto() {
-    let archive = fixture("app").build().jemalloc();
-    for lto in ["fat", "thin"] {
-        let lto = format!("profile.dev.lto={lto:?}");
-        let args =
-            ["--bin", "fixture-app", "--config", "profile.dev.opt-level=2", "--config", &lto];
-        let built =
-            fixture("app").features("witness").args(args).prebuilt_jemalloc(&archive).build();
-        let out = built.run("fixture-app", &[]);
-        assert!(out.contains("Ok(())\n") && out.contains("narenas: Some(3)\n"), "{lto}: {out}");
-    }
 }

@@ -2,50 +2,10 @@
 //! jemalloc comes along.
 
 use std::ffi::OsStr;
-use std::fs;
-use std::path::Path;
 use std::process::Command;
 
-use crate::inspect::{self, Kind, Report};
-use crate::support::{self, fixture, jemalloc, run, Built};
-
-fn report(file: &Path) -> Report {
-    inspect::inspect(&fs::read(file).unwrap()).unwrap()
-}
-
-/// No jemalloc by any evidence, nothing that `dlopen` trips over, and of exports just what the
-/// author wrote.
-fn assert_clean(file: &Path, exports: &[&str]) {
-    let report = report(file);
-    assert_eq!(report.kind, Kind::SharedLibrary);
-    assert!(!report.has_jemalloc(), "{report}");
-    assert_eq!(report.jemalloc_symbols, [""; 0], "{report}");
-    assert!(!report.static_tls, "{report}");
-    let mut found = report.exports;
-    found.sort();
-    assert_eq!(found, exports);
-}
-
-const PLUGIN: [&str; 3] = ["plugin_free", "plugin_report", "plugin_work"];
-
-/// Loads a plug-in in a C program and in CPython, neither linked to it, and returns what each
-/// printed.
-fn in_hosts(built: &Built, library: &str, give_back: &str) -> [String; 2] {
-    let library = built.file(library);
-    let host = support::cc("host.c", &built.folder.join("host"), &[OsStr::new("-ldl")]);
-    let script = Path::new(support::ROOT).join("tests/hosts/host.py");
-    [
-        run(Command::new(host).arg(library).arg(give_back)),
-        run(Command::new("python3").arg(script).arg(library).arg(give_back)),
-    ]
-}
-
-/// The C host loads the library twice, CPython once.
-fn assert_hosts_print(outputs: [String; 2], line: &str) {
-    let [c, python] = outputs;
-    assert_eq!(c, format!("{line}\n{line}\ndone\n"));
-    assert_eq!(python, format!("{line}\ndone\n"));
-}
+use crate::hosts::{assert_clean, assert_hosts_print, in_hosts, report, PLUGIN};
+use crate::support::{self, fixture, jemalloc, run};
 
 #[test]
 fn a_cdylib_hands_out_memory_that_its_host_frees() {
@@ -55,29 +15,6 @@ fn a_cdylib_hands_out_memory_that_its_host_frees() {
         let line = "system (library artifact); Ok(()); box: nobody to ask; strdup: nobody to ask";
         assert_hosts_print(in_hosts(&built, "libfixture_plugin.so", "free"), line);
     }
-}
-
-#[test]
-fn a_cdylib_with_jemalloc_in_libraries_can_be_loaded() {
-    let features = "jemalloc-in-libraries,witness,writes-jemalloc";
-    let built = fixture("plugin").features(features).build();
-    let report = report(built.file("libfixture_plugin.so"));
-    assert!(report.jemalloc.is_some_and(|j| j.prefixed));
-    assert!(!report.static_tls);
-    let line = format!(
-        "{}; Ok(()); box: jemalloc; strdup: not jemalloc",
-        jemalloc("global_allocator!(jemalloc)")
-    );
-    assert_hosts_print(in_hosts(&built, "libfixture_plugin.so", "plugin_free"), &line);
-}
-
-/// The feature permits and never votes: Cargo turns it on for a sibling in the same build too.
-#[test]
-fn a_cdylib_that_does_not_ask_keeps_the_system_allocator() {
-    let built = fixture("plugin").features("jemalloc-in-libraries").build();
-    assert_clean(built.file("libfixture_plugin.so"), &PLUGIN);
-    let line = "system (library artifact); Ok(()); box: nobody to ask; strdup: nobody to ask";
-    assert_hosts_print(in_hosts(&built, "libfixture_plugin.so", "free"), line);
 }
 
 #[test]

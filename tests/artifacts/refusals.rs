@@ -55,15 +55,6 @@ fn a_procedural_macro() {
     assert_refused(&path, fixture("refused-macro").prebuilt_jemalloc(&archive));
 }
 
-/// With the feature that the sentence names, the same libraries compile. The way out of
-/// `library_conf` is the plug-in of `libraries.rs`.
-#[test]
-fn the_way_out_that_is_named_is_one() {
-    let library = fixture("refused").command("check").features("jemalloc-in-libraries");
-    let examples = ["library_jemalloc", "library_jemalloc_named", "library_jemalloc_wrapped"];
-    library.args(examples.iter().flat_map(|example| ["--example", example])).build();
-}
-
 /// Cargo's variables describe the rlib of a crate that may be linked into programs. Nobody knows
 /// but its author.
 #[test]

@@ -4,8 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::fallback::note;
-use crate::support::fixture;
+use crate::support::{fixture, note};
 use object::{Object, ObjectSymbol};
 
 fn has_symbol(file: &Path, name: &str) -> bool {

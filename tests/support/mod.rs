@@ -79,12 +79,16 @@ impl Fixture {
     }
 
     /// Links a jemalloc that is already built, because other rustc flags alone do not make it
-    /// another one. With `--target` Cargo keeps it apart from the one that it builds, which would
-    /// otherwise be compiled anew each time the two alternate, and build scripts are not compiled
-    /// for each set of flags.
+    /// another one. It has a target directory of its own: next to the one that Cargo builds it would
+    /// be built anew each time the two alternate, and apart it need not wait. With `--target` build
+    /// scripts are not compiled for each set of flags.
     pub fn prebuilt_jemalloc(self, archive: &Path) -> Self {
         let archive = archive.to_str().unwrap();
-        self.args(["--target", host()]).env("JEMALLOC_OVERRIDE", archive)
+        let apart = match self.variable("CARGO_TARGET_DIR") {
+            Some(_) => self,
+            None => self.env("CARGO_TARGET_DIR", concat!(env!("CARGO_TARGET_TMPDIR"), "/prebuilt")),
+        };
+        apart.args(["--target", host()]).env("JEMALLOC_OVERRIDE", archive)
     }
 
     fn cargo(&self) -> Command {
@@ -129,11 +133,14 @@ impl Fixture {
         self.args.iter().skip_while(|arg| *arg != name).nth(1)
     }
 
+    fn variable(&self, name: &str) -> Option<&String> {
+        self.env.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
     /// Builds into different target directories need not wait for each other.
     fn lock(&self) -> MutexGuard<'static, ()> {
         let argument = self.argument("--target-dir");
-        let variable = self.env.iter().find(|(key, _)| key == "CARGO_TARGET_DIR");
-        let directory = argument.or(variable.map(|(_, value)| value)).cloned().unwrap_or_default();
+        let directory = argument.or(self.variable("CARGO_TARGET_DIR")).cloned().unwrap_or_default();
         let mut building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
         let lock = *building.entry(directory).or_insert_with(|| Box::leak(Box::default()));
         drop(building);
@@ -311,6 +318,16 @@ pub fn run(command: &mut Command) -> String {
     let stderr = String::from_utf8_lossy(&out.stderr);
     assert!(out.status.success(), "{command:?}: {}\n{stdout}\n{stderr}", out.status);
     stdout
+}
+
+/// What stands in the file for whoever does not run it.
+pub fn note(file: &Path) -> String {
+    let out = run(Command::new("readelf").args(["-p", ".note.alloc-switch"]).arg(file));
+    let line = out.lines().find_map(|line| line.split_once("(")).map(|(head, rest)| {
+        let name = head.rsplit("  ").next().unwrap().trim_start();
+        format!("{name}({rest}")
+    });
+    line.unwrap_or_else(|| panic!("no note in {}:\n{out}", file.display()))
 }
 
 /// A command that inherits nothing of Cargo's environment, for `cargo test` sets `CARGO` too.

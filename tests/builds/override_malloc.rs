@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use crate::hosts::report;
 use crate::support::{self, fixture, jemalloc, run};
 
 #[test]
@@ -23,6 +24,23 @@ fn a_shared_std_and_the_program_meet_in_one_malloc() {
         run(Command::new(built.file("fixture-app")).env("LD_LIBRARY_PATH", support::shared_std()));
     let expected = "jemalloc (executable artifact)\nOk(())\nbox: jemalloc; strdup: jemalloc\nnarenas: Some(3)\n";
     assert!(out.starts_with(expected) && out.ends_with("done\n"), "{out}");
+}
+
+/// A stripped program still tells `alloc-inspect` what it has.
+#[test]
+fn a_stripped_program_carries_an_unprefixed_jemalloc() {
+    let built = fixture("app").features("override-malloc").args(["--bins"]).build();
+    let stripped = built.folder.join("stripped");
+    run(Command::new("strip").arg("-o").arg(&stripped).arg(built.file("fixture-app")));
+    let report = report(&stripped);
+    let found = report.jemalloc.as_ref().expect("a program carries jemalloc");
+    // Apple's malloc is overridden without taking its name.
+    assert_eq!(found.prefixed, cfg!(target_vendor = "apple"));
+    let version = found.version.as_deref().unwrap();
+    assert_eq!(
+        jemalloc("executable artifact"),
+        format!("jemalloc {version} (executable artifact)")
+    );
 }
 
 /// `System` is `malloc`, and `malloc` is jemalloc's: the choice does not hold, and the self-check

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::{env, fs};
 
-use crate::support::{self, fixture, jemalloc, run, Fixture};
+use crate::support::{self, fixture, jemalloc, note, run, Fixture};
 use object::{Object, ObjectSection};
 
 const UNLISTED: &str = "target not on the jemalloc list";
@@ -35,16 +35,6 @@ fn unlisted(name: &str) -> Fixture {
     fixture(name)
         .env("RUSTC", unlisted_rustc().to_str().unwrap())
         .env("CARGO_TARGET_DIR", concat!(env!("CARGO_TARGET_TMPDIR"), "/unlisted/target"))
-}
-
-/// What stands in the file for whoever does not run it.
-pub fn note(file: &Path) -> String {
-    let out = run(Command::new("readelf").args(["-p", ".note.alloc-switch"]).arg(file));
-    let line = out.lines().find_map(|line| line.split_once("(")).map(|(head, rest)| {
-        let name = head.rsplit("  ").next().unwrap().trim_start();
-        format!("{name}({rest}")
-    });
-    line.unwrap_or_else(|| panic!("no note in {}:\n{out}", file.display()))
 }
 
 /// The forms that register mimalloc in the third seat, and whether they are named.

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::support::fixture;
 
-/// The unprefixed name and a library are in `tests/builds`, and so is link-time optimisation.
+/// The unprefixed name is in `tests/builds`, and so is link-time optimisation.
 #[test]
 fn an_option_is_read_back_at_run_time() {
     let built = fixture("app").features("witness").build();

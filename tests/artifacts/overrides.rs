@@ -1,8 +1,6 @@
 //! Whoever builds has the last word, and a veto takes jemalloc out of the build altogether.
 
-use std::fs;
-
-use crate::inspect;
+use crate::hosts::report;
 use crate::support::{fixture, host, jemalloc};
 
 /// The first line and the self-check of the program, built with these flags and features.
@@ -11,8 +9,7 @@ fn app(rustflags: &str, args: &[&str]) -> String {
     assert!(!fixture.tree().iter().any(|package| package.contains("jemalloc")), "{rustflags}");
     let built = fixture.build();
     assert!(built.jemalloc.is_none());
-    let file = fs::read(built.file("fixture-app")).unwrap();
-    let report = inspect::inspect(&file).unwrap();
+    let report = report(built.file("fixture-app"));
     assert!(!report.has_jemalloc() && report.jemalloc_symbols.is_empty(), "{report}");
     let out = built.run("fixture-app", &[]);
     assert!(out.ends_with("done\n"), "{out}");
@@ -67,8 +64,7 @@ fn the_cfg_for_jemalloc_does_not_vote() {
     assert!(out.starts_with(expected) && out.ends_with("done\n"), "{out}");
 
     let library = fixture("plugin").rustflags(cfg).prebuilt_jemalloc(&archive).build();
-    let report =
-        inspect::inspect(&fs::read(library.file("libfixture_plugin.so")).unwrap()).unwrap();
+    let report = report(library.file("libfixture_plugin.so"));
     assert!(!report.has_jemalloc() && report.jemalloc_symbols.is_empty(), "{report}");
     // and the author's word needs the feature as before
     let errors = fixture("plugin")

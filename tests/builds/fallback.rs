@@ -9,6 +9,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::{env, fs};
 
+use crate::hosts::in_c;
 use crate::support::{self, fixture, jemalloc, note, run, Fixture};
 use object::{Object, ObjectSection};
 
@@ -152,10 +153,8 @@ fn a_veto_gives_the_system_allocator() {
 /// A library keeps its host's allocator, whatever stands in the third seat.
 #[test]
 fn a_library_gets_the_system_allocator() {
-    let library = unlisted("sound").args(["--example", "with_fallback"]);
-    let built = library.build();
-    let host = support::cc("host.c", &built.folder.join("host"), &["-ldl".as_ref()]);
-    let out = run(Command::new(host).arg(built.file("libwith_fallback.so")).arg("free"));
+    let built = unlisted("sound").args(["--example", "with_fallback"]).build();
+    let out = in_c(&built, "libwith_fallback.so", "free");
     assert!(out.starts_with(&format!("system ({UNLISTED})")), "{out}");
 }
 

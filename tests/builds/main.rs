@@ -1,4 +1,4 @@
-//! Real artifacts that take a jemalloc with other features, a target directory or a compiler of
+//! Real artifacts most of which take a jemalloc with other features, or a target directory of
 //! their own. Building those takes longer than all the rest, so that `cargo test` leaves this
 //! program out: `cargo test --test builds`.
 

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{self, fixture, jemalloc, run, Built};
+use crate::hosts::in_c;
+use crate::support::{self, fixture, jemalloc, run};
 use object::{Object, ObjectSymbol};
 
 /// The names of a file's symbols, static and dynamic.
@@ -24,12 +25,6 @@ fn has_static_tls(file: &Path) -> bool {
     run(Command::new("readelf").arg("-d").arg(file)).contains("STATIC_TLS")
 }
 
-/// What a C program prints that loads the library and frees its memory.
-fn in_host(built: &Built, library: &str, give_back: &str) -> String {
-    let host = support::cc("host.c", &built.folder.join("host"), &["-ldl".as_ref()]);
-    run(Command::new(host).arg(built.file(library)).arg(give_back))
-}
-
 /// One library has jemalloc, and the feature that permits it; built beside it, another that says
 /// nothing has none, and its host frees its memory.
 #[test]
@@ -38,12 +33,12 @@ fn the_feature_of_one_library_is_not_the_vote_of_another() {
     let library = built.file("libfixture_plugin.so");
     assert!(!has_jemalloc(library) && !has_static_tls(library));
     let line = "system (library artifact); Ok(()); box: nobody to ask; strdup: nobody to ask\n";
-    let out = in_host(&built, "libfixture_plugin.so", "free");
+    let out = in_c(&built, "libfixture_plugin.so", "free");
     assert_eq!(out, format!("{line}{line}done\n"));
 
     assert!(has_jemalloc(built.file("libfixture_neighbour.so")));
     let line = format!("{}; Ok(())\n", jemalloc("global_allocator!(jemalloc)"));
-    let out = in_host(&built, "libfixture_neighbour.so", "plugin_free");
+    let out = in_c(&built, "libfixture_neighbour.so", "plugin_free");
     assert_eq!(out, format!("{line}{line}done\n"));
 }
 
@@ -58,7 +53,7 @@ fn the_cfg_of_a_build_is_no_vote_for_its_libraries() {
         .build();
     let library = built.file("libfixture_plugin.so");
     assert!(!has_jemalloc(library) && !has_static_tls(library));
-    let out = in_host(&built, "libfixture_plugin.so", "free");
+    let out = in_c(&built, "libfixture_plugin.so", "free");
     assert!(out.starts_with("system (library artifact); Ok(())"), "{out}");
     let out = built.run("fixture-app", &[]);
     assert!(out.starts_with("jemalloc (executable artifact)\nOk(())\n"), "{out}");

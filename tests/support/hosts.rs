@@ -1,6 +1,5 @@
 //! Programs that load a library, and what a library must not hold for them.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -27,16 +26,19 @@ pub fn assert_clean(file: &Path, exports: &[&str]) {
 
 pub const PLUGIN: [&str; 3] = ["plugin_free", "plugin_report", "plugin_work"];
 
-/// Loads a plug-in in a C program and in CPython, neither linked to it, and returns what each
-/// printed.
+/// What a C program prints that loads the library, to which it is not linked, and frees its memory
+/// with the function of this name.
+pub fn in_c(built: &Built, library: &str, give_back: &str) -> String {
+    let host = support::cc("host.c", &built.folder.join("host"), &["-ldl".as_ref()]);
+    run(Command::new(host).arg(built.file(library)).arg(give_back))
+}
+
+/// The same in a C program and in CPython.
 pub fn in_hosts(built: &Built, library: &str, give_back: &str) -> [String; 2] {
-    let library = built.file(library);
-    let host = support::cc("host.c", &built.folder.join("host"), &[OsStr::new("-ldl")]);
     let script = Path::new(support::ROOT).join("tests/hosts/host.py");
-    [
-        run(Command::new(host).arg(library).arg(give_back)),
-        run(Command::new("python3").arg(script).arg(library).arg(give_back)),
-    ]
+    let mut python = Command::new("python3");
+    python.arg(script).arg(built.file(library)).arg(give_back);
+    [in_c(built, library, give_back), run(&mut python)]
 }
 
 /// The C host loads the library twice, CPython once.

@@ -1,5 +1,5 @@
-//! Builds fixture packages with real Cargo, into the target directory of `cargo test`, so that
-//! jemalloc is compiled once for each of its configurations; and runs what comes out.
+//! Builds fixture packages with real Cargo, and runs what comes out. jemalloc is compiled once for
+//! each of its configurations: where Cargo builds it, in the target directory of `cargo test`.
 
 #![allow(dead_code)] // each test program uses its part
 
@@ -79,9 +79,9 @@ impl Fixture {
     }
 
     /// Links a jemalloc that is already built, because other rustc flags alone do not make it
-    /// another one. It has a target directory of its own: next to the one that Cargo builds it would
-    /// be built anew each time the two alternate, and apart it need not wait. With `--target` build
-    /// scripts are not compiled for each set of flags.
+    /// another one. It has a target directory of its own: next to the one that Cargo builds it
+    /// would be built anew each time the two alternate, and apart it need not wait. With `--target`
+    /// build scripts are not compiled for each set of flags.
     pub fn prebuilt_jemalloc(self, archive: &Path) -> Self {
         let archive = archive.to_str().unwrap();
         let apart = match self.variable("CARGO_TARGET_DIR") {

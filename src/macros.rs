@@ -1,11 +1,11 @@
 //! The macros. They expand in the root crate of an artifact, because only there rustc and Cargo say
 //! what it is.
 //!
-//! `global_allocator!(static A)` is `#[global_allocator] static A: switch!() = …`, and its options.
-//! Every form becomes that one: an unnamed form is a named one in a scope of its own, and options
-//! are a tail that begins with a comma, read in one place.
+//! `global_allocator!(static A)` becomes `#[global_allocator] static A: Chosen<…> = …`. The type has
+//! one constant in it, a block that asks the rule, and all that follows from the answer stands in
+//! that block: what is refused, the note, and jemalloc's options.
 //!
-//! Items that a caller's expressions could see have names that nobody writes.
+//! Helper items begin with `__ALLOC_SWITCH_`, so that they cannot collide with a caller's names.
 
 /// Registers the right allocator for the artifact whose root calls it: jemalloc for an executable,
 /// the system allocator for a library, unless a feature, a cfg or the argument says otherwise.
@@ -14,55 +14,40 @@
 /// alloc_switch::global_allocator!(pub static ALLOCATOR);
 ///
 /// println!("{ALLOCATOR}");
-/// # assert_eq!(ALLOCATOR.self_check(), Ok(()));
 /// ```
 ///
-/// | form | meaning |
+/// ```text
+/// global_allocator!( [ATTRIBUTES VIS static NAME] [= WHO] [, conf = CONF] [, FALLBACK] )
+/// ```
+///
+/// Each part may be left out, and they stand in this order. Without a name it is
+/// `global_allocator!(WHO, conf = CONF, FALLBACK)`, and nothing enters the caller's namespace.
+///
+/// | WHO | meaning |
 /// |---|---|
-/// | `global_allocator!()` | the policy decides |
-/// | `global_allocator!(jemalloc)` | jemalloc, where nothing forbids it |
-/// | `global_allocator!(system)` | the system allocator |
-/// | `global_allocator!(executable)` | this crate is linked into executables: the policy for them |
-/// | `global_allocator!(custom: TYPE = EXPR)` | an allocator of your own |
-/// | `global_allocator!(pub static NAME)` | the policy, with a name for the [`Switch`](crate::Switch); any visibility, and attributes |
-/// | `global_allocator!(pub static NAME = jemalloc)` | any of the three words with a name |
-/// | `global_allocator!(pub static NAME: TYPE = EXPR)` | an allocator of your own with a name |
-/// | `…, conf = "key:value,…"` | after any of these, or alone: jemalloc's options |
-/// | `…, fallback: TYPE = EXPR` | after any but `system` and your own, or alone: what takes jemalloc's place on a target without it |
+/// | nothing | the policy decides |
+/// | `jemalloc` | jemalloc, where nothing forbids it |
+/// | `system` | the system allocator |
+/// | `executable` | this crate is linked into executables: the policy for them |
+/// | `custom: TYPE = EXPR` | this allocator in jemalloc's place |
 ///
-/// A `#[cfg(…)]` goes in front of the macro. Among the attributes of the static it would remove
-/// only that, and leave what else the macro emits.
-///
-/// Without a name nothing enters the caller's namespace. In a procedural macro the static is not
-/// registered, because rustc could not link a program that uses the macro; it has the system
-/// allocator anyway.
+/// In a procedural macro the static is not registered, because rustc could not link a program that
+/// uses the macro; it has the system allocator anyway.
 ///
 /// # `executable`
 ///
 /// Cargo tells a crate what it is compiled as, so a library crate that owns the static of several
 /// programs counts as a library. `executable` says that it is linked into executables. A library
-/// that says neither this nor `system` is warned. Nothing can see that a cdylib says it: the cdylib
-/// then has a jemalloc that `dlopen` refuses.
+/// that says neither this nor `system` is warned. Two cases are not detected: a cdylib that says
+/// `executable`, and one that only uses a type of this crate under `override-malloc`. Neither can
+/// be loaded.
 ///
-/// # A fallback
+/// # `custom`
 ///
-/// On a target that is not on the list, an executable gets the fallback in jemalloc's place. It
-/// obeys every other veto, so that Miri, sanitizers and whoever builds get the system allocator. It
-/// is any type that is `GlobalAlloc + Sync`. With a `#[cfg(…)]` in front it may exist on some
-/// targets only:
-///
-/// ```ignore
-/// alloc_switch::global_allocator!(
-///     #[cfg(windows)]
-///     fallback: mimalloc::MiMalloc = mimalloc::MiMalloc
-/// );
-/// ```
-///
-/// # An allocator of your own
-///
-/// It is any type that is `GlobalAlloc + Sync`. It is used as it stands: no veto applies, and no
-/// jemalloc is linked unless the type holds a [`switch!`](crate::switch!), to which the whole rule
-/// applies. `examples/counting.rs` and `examples/bump.rs` are such allocators.
+/// An allocator of your own choice takes jemalloc's place, by your word: in a library too. Every
+/// veto applies to it but those that speak of jemalloc alone, the feature `jemalloc` and the list
+/// of targets: under Miri, a sanitizer, a fuzzer, a shared std or `--cfg alloc_switch="system"` it
+/// is the system allocator. TYPE is any type that is `GlobalAlloc + Sync`:
 ///
 /// ```
 /// use std::alloc::{GlobalAlloc, Layout, System};
@@ -84,74 +69,76 @@
 ///
 /// alloc_switch::global_allocator!(custom: NoMoreThan = NoMoreThan(1 << 20));
 ///
+/// # #[cfg(not(any(miri, alloc_switch = "system")))]
 /// assert!(Vec::<u8>::new().try_reserve(2 << 20).is_err());
 /// ```
 ///
-/// A type that is none is refused:
+/// Another type is refused:
 ///
 /// ```compile_fail,E0277
 /// struct NoAllocator;
 /// alloc_switch::global_allocator!(custom: NoAllocator = NoAllocator);
 /// ```
 ///
-/// # Options
+/// For an allocator as it stands, which no veto reaches, write Rust's own
+/// `#[global_allocator] static A: TYPE = EXPR;`.
 ///
-/// `conf` takes a constant `&str`, or several in brackets that are joined; the last flag wins.
-/// [`conf`](crate::conf) has presets:
+/// # FALLBACK
+///
+/// `fallback: TYPE = EXPR`: on a target that is not on the list, an executable gets this allocator in
+/// jemalloc's place. It obeys every other veto. With a `#[cfg(…)]` in front it may exist on some
+/// targets only:
+///
+/// ```ignore
+/// alloc_switch::global_allocator!(
+///     #[cfg(windows)]
+///     fallback: mimalloc::MiMalloc = mimalloc::MiMalloc
+/// );
+/// ```
+///
+/// # CONF
+///
+/// A constant `&str` with jemalloc's options, or several in brackets that are joined; the last one
+/// of a name wins. A `#[cfg(…)]` may stand before one. [`conf`](crate::conf) has presets, and says
+/// what is checked:
 ///
 /// ```no_run
 /// # fn main() {}
 /// # #[cfg(any())] mod only_in_an_executable {
-/// alloc_switch::global_allocator!(conf = [alloc_switch::conf::ONE_ARENA, "dirty_decay_ms:1000"]);
+/// alloc_switch::global_allocator!(conf = [
+///     alloc_switch::conf::GIVE_BACK,
+///     #[cfg(target_os = "linux")]
+///     "thp:always",
+/// ]);
 /// # }
 /// ```
 ///
 /// It becomes the symbol that jemalloc reads at start-up (`_rjem_malloc_conf` or `malloc_conf`,
 /// whichever the jemalloc in the graph reads), and the environment variable
-/// [`conf::ENVIRONMENT`](crate::conf::ENVIRONMENT) still beats it. Where the system allocator is
-/// chosen, there is no symbol. Keys and values that the jemalloc in the graph does not know are
-/// refused; `conf_unchecked`, which is written like `conf`, takes those for a jemalloc that this
-/// crate does not know.
+/// [`conf::ENVIRONMENT`](crate::conf::ENVIRONMENT) still beats it. In a build without jemalloc there
+/// is no symbol.
 ///
 /// # Errors at compile time
 ///
 /// * jemalloc in a library artifact without the feature `jemalloc-in-libraries`;
 /// * a library artifact on the system allocator under the feature `override-malloc`;
-/// * `conf` in an artifact that the policy leaves to the system allocator;
-/// * an option string that jemalloc would not take, or an argument that is none;
-/// * two fallbacks, or one beside `system` or an allocator of your own;
+/// * `conf` in an artifact that the policy leaves to the system allocator, or beside `system` or
+///   `custom`; `fallback` beside these two;
+/// * an option that this jemalloc does not know, or an argument that is not understood;
 /// * (from rustc) a second `#[global_allocator]` anywhere in the graph.
 #[macro_export]
 macro_rules! global_allocator {
-    (custom: $type:ty = $value:expr $(, $($options:tt)*)?) => {
-        const _: () = {
-            $crate::global_allocator!(
-                static __ALLOC_SWITCH_STATIC: $type = $value $(, $($options)*)?
-            );
-        };
+    ($(#[$attribute:meta])* $vis:vis static $name:ident = $($rest:tt)*) => {
+        $crate::__parse! { @who [$(#[$attribute])* $vis static $name] $($rest)* }
     };
-    (
-        $(#[$attribute:meta])* $vis:vis static $name:ident: $type:ty = $value:expr
-        $(, $($options:tt)*)?
-    ) => {
-        $crate::__options! {
-            [[$(#[$attribute])* $vis static $name] custom $type = $value] [] [] []
-            $(, $($options)*)?
+    ($(#[$attribute:meta])* $vis:vis static $name:ident $(, $($rest:tt)*)?) => {
+        $crate::__parse! {
+            @conf [$(#[$attribute])* $vis static $name] [Default] $($($rest)*)?
         }
     };
-    ($(#[$attribute:meta])* $vis:vis static $name:ident $(= $who:ident)? $(, $($options:tt)*)?) => {
-        $crate::__options! {
-            [[$(#[$attribute])* $vis static $name] $($who)?] [] [] [] $(, $($options)*)?
-        }
-    };
-    ($who:ident $(, $($options:tt)*)?) => {
+    ($($rest:tt)*) => {
         const _: () = {
-            $crate::global_allocator!(static __ALLOC_SWITCH_STATIC = $who $(, $($options)*)?);
-        };
-    };
-    ($($options:tt)*) => {
-        const _: () = {
-            $crate::global_allocator!(static __ALLOC_SWITCH_STATIC, $($options)*);
+            $crate::__parse! { @who [static __ALLOC_SWITCH_STATIC] $($rest)* }
         };
     };
 }
@@ -159,8 +146,8 @@ macro_rules! global_allocator {
 /// The decision for the artifact whose root calls it, as a constant [`Choice`](crate::Choice),
 /// without registering.
 ///
-/// It takes the argument and the fallback that [`global_allocator!`](crate::global_allocator!)
-/// takes. It refuses nothing, and names no jemalloc symbol.
+/// It takes WHO and FALLBACK as [`global_allocator!`](crate::global_allocator!) does. It refuses no
+/// artifact, and names no jemalloc symbol.
 ///
 /// ```
 /// const CHOICE: alloc_switch::Choice = alloc_switch::choice!();
@@ -168,23 +155,15 @@ macro_rules! global_allocator {
 /// ```
 #[macro_export]
 macro_rules! choice {
-    ($($who:ident)? $(,)?) => {
-        $crate::__private::choose($crate::__caller!($($who)?), ::core::option::Option::None)
-    };
-    ($who:ident, $($fallback:tt)+) => { $crate::__choice!([$who] $($fallback)+) };
-    ($($fallback:tt)+) => { $crate::__choice!([] $($fallback)+) };
+    ($($rest:tt)*) => { $crate::__parse!(@who [choice] $($rest)*) };
 }
 
-/// The type of the chosen allocator and, in an expression, its only value: for a wrapper that takes
-/// a `T: GlobalAlloc`.
+/// The type of the chosen allocator, [`Chosen`](crate::Chosen), for a wrapper that takes a
+/// `T: GlobalAlloc`.
 ///
-/// It takes the argument and the fallback that [`global_allocator!`](crate::global_allocator!)
-/// takes, and refuses what that refuses; the fallback must have no size, as
-/// `mimalloc::MiMalloc` has none.
-///
-/// It registers nothing, so a library that has jemalloc this way (feature `jemalloc-in-libraries`)
-/// is not kept loaded after `dlclose`, as it must be on Linux with glibc. Link it with
-/// `-z nodelete`: its build script prints `cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete`.
+/// It takes `jemalloc`, `system` or `executable` as
+/// [`global_allocator!`](crate::global_allocator!) does, and refuses what that refuses; and
+/// `fallback: TYPE`, without a value.
 ///
 /// ```
 /// use std::alloc::{GlobalAlloc, Layout};
@@ -194,255 +173,227 @@ macro_rules! choice {
 /// #     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) { self.0.dealloc(ptr, layout) }
 /// # }
 ///
+/// type Inner = alloc_switch::switch!(system);
+///
 /// #[global_allocator]
-/// static ALLOCATOR: Counted<alloc_switch::switch!(system)> =
-///     Counted(alloc_switch::switch!(system));
+/// static ALLOCATOR: Counted<Inner> = Counted(Inner::new());
 /// ```
+///
+/// With a fallback the value is `Inner::with_fallback(value)`. One that exists on some targets only
+/// is a type that your own `cfg` chooses, with `std::alloc::System` as the other:
+///
+/// ```
+/// #[cfg(windows)]
+/// use mimalloc::MiMalloc as Fallback;
+/// #[cfg(not(windows))]
+/// use std::alloc::System as Fallback;
+///
+/// type Inner = alloc_switch::switch!(executable, fallback: Fallback);
+/// const INNER: Inner = Inner::with_fallback(Fallback);
+/// ```
+///
+/// It registers nothing, so a library that has jemalloc this way (feature `jemalloc-in-libraries`)
+/// is not kept loaded after `dlclose`, as it must be on Linux with glibc. Link it with
+/// `-z nodelete`: its build script prints `cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete`.
 #[macro_export]
 macro_rules! switch {
-    ($($who:ident)? $(,)?) => { $crate::__switch!([$($who)?]) };
-    ($who:ident, $($fallback:tt)+) => { $crate::__switch!([$who] $($fallback)+) };
-    ($($fallback:tt)+) => { $crate::__switch!([] $($fallback)+) };
+    ($($rest:tt)*) => { $crate::__parse!(@who [switch] $($rest)*) };
 }
 
-/// Reads the options: the item, then `conf`, `conf_unchecked` and the fallback as far as they have
-/// been read, then the tail.
+/// Reads the arguments from left to right, each step one part: `@who`, `@conf`, `@fallback`. Then
+/// `@emit` has the normal form: what to make, the argument, `[]` or `[[CONF]]`, the author's type
+/// if there is one, and the value.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __options {
-    ($item:tt $conf:tt $unchecked:tt $fallback:tt $(,)?) => {
-        $crate::__register! { $item $conf $unchecked $fallback }
+macro_rules! __parse {
+    (@who $out:tt jemalloc $(, $($rest:tt)*)?) => {
+        $crate::__parse! { @conf $out [Jemalloc] $($($rest)*)? }
     };
-    ($item:tt [] $u:tt $f:tt, conf = [$($part:expr),+ $(,)?] $(, $($rest:tt)*)?) => {
-        $crate::__options! { $item [$($part),+] $u $f $(, $($rest)*)? }
+    (@who $out:tt system $(, $($rest:tt)*)?) => {
+        $crate::__parse! { @conf $out [System] $($($rest)*)? }
     };
-    ($item:tt [] $u:tt $f:tt, conf = $part:expr $(, $($rest:tt)*)?) => {
-        $crate::__options! { $item [$part] $u $f $(, $($rest)*)? }
+    (@who $out:tt executable $(, $($rest:tt)*)?) => {
+        $crate::__parse! { @conf $out [Executable] $($($rest)*)? }
     };
-    ($item:tt $c:tt [] $f:tt, conf_unchecked = [$($part:expr),+ $(,)?] $(, $($rest:tt)*)?) => {
-        $crate::__options! { $item $c [$($part),+] $f $(, $($rest)*)? }
+    (@who $out:tt custom: $type:ty = $value:expr $(, $($rest:tt)*)?) => {
+        $crate::__parse! { @conf $out [Custom $type = $value] $($($rest)*)? }
     };
-    ($item:tt $c:tt [] $f:tt, conf_unchecked = $part:expr $(, $($rest:tt)*)?) => {
-        $crate::__options! { $item $c [$part] $f $(, $($rest)*)? }
+    (@who $out:tt $word:ident $(, $($rest:tt)*)?) => {
+        ::core::compile_error!(::core::concat!(
+            "alloc-switch: `", ::core::stringify!($word),
+            "` is not understood: did you mean `jemalloc`, `system`, `executable` or \
+             `custom: TYPE = EXPR`?"
+        ))
+    };
+    (@who $out:tt $($rest:tt)*) => { $crate::__parse! { @conf $out [Default] $($rest)* } };
+
+    (@conf $out:tt [System] conf = $($rest:tt)*) => {
+        ::core::compile_error!(
+            "alloc-switch: `system` and `conf` cannot be combined: `conf` sets jemalloc's options"
+        )
+    };
+    (@conf $out:tt [Custom $($own:tt)*] conf = $($rest:tt)*) => {
+        ::core::compile_error!(
+            "alloc-switch: `custom` and `conf` cannot be combined: `conf` sets jemalloc's options"
+        )
+    };
+    (@conf $out:tt $who:tt conf = [$($part:tt)*] $(, $($rest:tt)*)?) => {
+        $crate::__parse! { @fallback $out $who [[$($part)*]] $($($rest)*)? }
+    };
+    (@conf $out:tt $who:tt conf = $part:expr $(, $($rest:tt)*)?) => {
+        $crate::__parse! { @fallback $out $who [[$part]] $($($rest)*)? }
+    };
+    (@conf $out:tt $who:tt $($rest:tt)*) => {
+        $crate::__parse! { @fallback $out $who [] $($rest)* }
+    };
+
+    (@fallback $out:tt [System] $conf:tt $(#[$attribute:meta])? fallback: $($rest:tt)*) => {
+        ::core::compile_error!(
+            "alloc-switch: `system` and `fallback` cannot be combined: remove one of them"
+        )
     };
     (
-        $item:tt $c:tt $u:tt [],
-        $(#[cfg($($predicate:tt)*)])? fallback: $type:ty = $value:expr $(, $($rest:tt)*)?
+        @fallback $out:tt [Custom $($own:tt)*] $conf:tt
+        $(#[$attribute:meta])? fallback: $($rest:tt)*
     ) => {
-        $crate::__options! {
-            $item $c $u [[$(#[cfg($($predicate)*)])?] $type = $value] $(, $($rest)*)?
+        ::core::compile_error!(
+            "alloc-switch: `custom` and `fallback` cannot be combined: `custom` is used on every \
+             target"
+        )
+    };
+    (@fallback $out:tt [Custom $type:ty = $value:expr] []) => {
+        $crate::__parse! { @emit $out Custom [] [$type] ($crate::Chosen::with_fallback($value)) }
+    };
+    (@fallback $out:tt [$argument:ident] $conf:tt) => {
+        $crate::__parse! { @emit $out $argument $conf [] ($crate::Chosen::new()) }
+    };
+    (@fallback [switch] [$argument:ident] [] fallback: $type:ty $(,)?) => {
+        $crate::__parse! { @emit [switch] $argument [] [$type] () }
+    };
+    (@fallback $out:tt [$argument:ident] $conf:tt fallback: $type:ty = $value:expr $(,)?) => {
+        $crate::__parse! {
+            @emit $out $argument $conf [$type] ($crate::Chosen::with_fallback($value))
         }
     };
-    ($item:tt [$($c:tt)+] $u:tt $f:tt, conf = $($rest:tt)*) => {
-        ::core::compile_error!(
-            "alloc-switch: `conf` stands twice: write one, with its parts in brackets"
-        );
-    };
-    ($item:tt $c:tt [$($u:tt)+] $f:tt, conf_unchecked = $($rest:tt)*) => {
-        ::core::compile_error!(
-            "alloc-switch: `conf_unchecked` stands twice: write one, with its parts in brackets"
-        );
-    };
-    ($item:tt $c:tt $u:tt [$($f:tt)+], $(#[$attribute:meta])? fallback: $($rest:tt)*) => {
-        ::core::compile_error!(
-            "alloc-switch: `fallback` stands twice: write one, of a type that your own `cfg` \
-             chooses"
-        );
-    };
-    ($($other:tt)*) => {
-        ::core::compile_error!(
-            "alloc-switch: write `global_allocator!()`, optionally with `static NAME`, then \
-             `jemalloc`, `system` or `executable`, then `conf = \"key:value,…\"` and \
-             `fallback: TYPE = EXPR`, such as \
-             `global_allocator!(pub static ALLOCATOR = jemalloc, conf = \"narenas:4\")`; \
-             or an allocator of your own, `static NAME: TYPE = EXPR` or `custom: TYPE = EXPR`"
-        );
-    };
-}
-
-/// The normal form: `[[ATTRIBUTES VIS static NAME] WHO] [CONF] [CONF_UNCHECKED] [FALLBACK]`.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __register {
-    ([$static:tt system] $conf:tt $unchecked:tt [$($fallback:tt)+]) => {
-        ::core::compile_error!(
-            "alloc-switch: `system` never falls back: remove either it or the `fallback`"
-        );
-    };
-    ([$static:tt custom $($own:tt)*] $conf:tt $unchecked:tt [$($fallback:tt)+]) => {
-        ::core::compile_error!(
-            "alloc-switch: an allocator of your own is used on every target: remove the `fallback`"
-        );
-    };
-    // A fallback that exists on some targets only
-    ($item:tt $conf:tt $unchecked:tt [[#[cfg($($predicate:tt)*)]] $type:ty = $value:expr]) => {
-        #[cfg($($predicate)*)]
-        $crate::__register! { $item $conf $unchecked [[] $type = $value] }
-        #[cfg(not($($predicate)*))]
-        $crate::__register! { $item $conf $unchecked [] }
-    };
-    // An allocator of one's own
     (
-        [[$(#[$attribute:meta])* $vis:vis static $name:ident] custom $type:ty = $value:expr]
-        $conf:tt $unchecked:tt []
+        @fallback [choice] [$argument:ident] $conf:tt
+        #[cfg($($predicate:tt)*)] fallback: $($rest:tt)*
+    ) => {{
+        #[cfg($($predicate)*)]
+        const __ALLOC_SWITCH_CHOICE: $crate::Choice =
+            $crate::__parse!(@fallback [choice] [$argument] $conf fallback: $($rest)*);
+        #[cfg(not($($predicate)*))]
+        const __ALLOC_SWITCH_CHOICE: $crate::Choice =
+            $crate::__parse!(@fallback [choice] [$argument] $conf);
+        __ALLOC_SWITCH_CHOICE
+    }};
+    (
+        @fallback [$($static:tt)*] [$argument:ident] $conf:tt
+        #[cfg($($predicate:tt)*)] fallback: $($rest:tt)*
     ) => {
-        $crate::__check!([system]);
-        $crate::__conf!([] $conf $unchecked);
+        #[cfg($($predicate)*)]
+        $crate::__parse! { @fallback [$($static)*] [$argument] $conf fallback: $($rest)* }
+        #[cfg(not($($predicate)*))]
+        $crate::__parse! { @fallback [$($static)*] [$argument] $conf }
+    };
+    (@fallback $out:tt $who:tt [$($conf:tt)+] conf = $($rest:tt)*) => {
+        ::core::compile_error!("alloc-switch: `conf` is given twice: write `conf = [a, b]`")
+    };
+    (@fallback $out:tt $who:tt $conf:tt $($rest:tt)+) => {
+        ::core::compile_error!(::core::concat!(
+            "alloc-switch: `", ::core::stringify!($($rest)+), "` is not understood here: each part \
+             may be left out, and their order is `global_allocator!(static NAME = jemalloc, \
+             conf = \"key:value\", fallback: TYPE = EXPR)`"
+        ))
+    };
+
+    (@emit [choice] $argument:ident [] [$($type:ty)?] $value:tt) => {
+        $crate::__private::choose(
+            $crate::__caller!($argument [$($type)?]),
+            ::core::any::type_name::<($($type)?)>,
+        )
+    };
+    (@emit [switch] $argument:ident [] $type:tt $value:tt) => {
+        $crate::__chosen!($argument [] $type)
+    };
+    (
+        @emit [$(#[$attribute:meta])* $vis:vis static $name:ident]
+        $argument:ident $conf:tt $type:tt ($value:expr)
+    ) => {
         $(#[$attribute])*
         #[cfg_attr(not(proc_macro), global_allocator)]
-        $vis static $name: $type = $crate::__private::custom::<$type>($value);
+        $vis static $name: $crate::__chosen!($argument $conf $type) = $value;
     };
-    ([$static:tt] $($options:tt)*) => {
-        $crate::__chosen! { $static [] $($options)* }
-    };
-    ([$static:tt jemalloc] $($options:tt)*) => {
-        $crate::__chosen! { $static [jemalloc] $($options)* }
-    };
-    ([$static:tt system] $($options:tt)*) => {
-        $crate::__chosen! { $static [system] $($options)* }
-    };
-    ([$static:tt executable] $($options:tt)*) => {
-        $crate::__chosen! { $static [executable] $($options)* }
-    };
-    ([$static:tt $other:ident] $($options:tt)*) => {
-        const _: () = { $crate::__caller!($other); };
+    (@emit $($other:tt)*) => {
+        ::core::compile_error!("alloc-switch: `conf` is for `global_allocator!`: remove it here")
     };
 }
 
+/// The type: the rule is asked in its constant, and what follows from the answer stands beside it.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __chosen {
-    (
-        [$(#[$attribute:meta])* $vis:vis static $name:ident]
-        $who:tt $conf:tt $unchecked:tt [$([] $type:ty = $value:expr)?]
-    ) => {
-        $crate::__check!($who);
-        $crate::__note!($who $(fallback: $type = $value)?);
-        $crate::__stay_loaded!($who);
-        $crate::__conf!($who $conf $unchecked);
-        $(#[$attribute])*
-        #[cfg_attr(not(proc_macro), global_allocator)]
-        $vis static $name: $crate::Switch<
-            $crate::__private::Decided<
-                {
-                    $crate::__choice!($who $(fallback: $type = $value)?).allocator()
-                        as ::core::primitive::u8
-                },
-                {
-                    $crate::__choice!($who $(fallback: $type = $value)?).reason()
-                        as ::core::primitive::u8
-                },
-                ($($type)?),
-            >,
-        > = $crate::__private::seat(($($crate::__private::custom::<$type>($value))?));
-    };
-}
+    ($argument:ident [$([$($part:tt)*])?] [$($type:ty)?]) => {
+        $crate::Chosen<
+            <$crate::__private::Code<{
+                const __ALLOC_SWITCH_CALLER: $crate::__private::Caller =
+                    $crate::__caller!($argument [$($type)?]);
+                const __ALLOC_SWITCH_CHOICE: $crate::Choice = $crate::__private::choose(
+                    __ALLOC_SWITCH_CALLER,
+                    ::core::any::type_name::<($($type)?)>,
+                );
 
-/// What is refused, and what rustc warns of where the macro is called.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __check {
-    ([$($who:ident)?]) => {
-        const _: () = {
-            // deprecated, if there is something to say
-            let () = $crate::__private::PAGE_SIZE;
-            let () = $crate::__private::Notice::<{
-                $crate::__private::is_ambiguous($crate::__caller!($($who)?))
-            }>::LIBRARY;
-            $crate::__private::refuse($crate::__caller!($($who)?))
-        };
-    };
-}
+                // What cannot work, and what rustc warns of: deprecated, if there is something.
+                $crate::__private::check(__ALLOC_SWITCH_CALLER, __ALLOC_SWITCH_CHOICE);
+                let () = $crate::__private::PAGE_SIZE_WARNING;
+                let () = $crate::__private::LibraryWarning::<{
+                    $crate::__private::says_nothing(__ALLOC_SWITCH_CALLER)
+                }>::THIS_LIBRARY_GETS_THE_SYSTEM_ALLOCATOR;
 
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __choice {
-    ([$($who:ident)?]) => { $crate::choice!($($who)?) };
-    ([$($who:ident)?] $(#[cfg($($predicate:tt)*)])? fallback: $type:ty = $value:expr $(,)?) => {{
-        #[allow(unused_variables)]
-        let fallback: ::core::option::Option<fn() -> &'static ::core::primitive::str> =
-            ::core::option::Option::None;
-        $(#[cfg($($predicate)*)])?
-        let fallback: ::core::option::Option<fn() -> &'static ::core::primitive::str> =
-            ::core::option::Option::Some(::core::any::type_name::<$type>);
-        $crate::__private::choose($crate::__caller!($($who)?), fallback)
-    }};
-    ($($other:tt)*) => {
-        ::core::compile_error!(
-            "alloc-switch: write nothing, `jemalloc`, `system` or `executable`, and then nothing \
-             or `fallback: TYPE = EXPR`"
-        )
-    };
-}
+                // The note. An ELF linker keeps it for its section's name, others for `used`.
+                const __ALLOC_SWITCH_TEXT: [&::core::primitive::str; 6] = $crate::__private::note(
+                    __ALLOC_SWITCH_CALLER,
+                    __ALLOC_SWITCH_CHOICE,
+                    &[$(::core::stringify!($type))?],
+                );
+                const __ALLOC_SWITCH_LEN: ::core::primitive::usize =
+                    $crate::__private::note_len(__ALLOC_SWITCH_TEXT);
+                #[used]
+                #[cfg_attr(
+                    any(
+                        target_os = "linux", target_os = "android", target_os = "freebsd",
+                        target_os = "netbsd", target_os = "openbsd", target_os = "dragonfly",
+                        target_os = "illumos", target_os = "solaris", target_os = "fuchsia",
+                    ),
+                    link_section = ".note.alloc-switch"
+                )]
+                static __ALLOC_SWITCH_NOTE: [
+                    $crate::__private::Note<{ __ALLOC_SWITCH_LEN.div_ceil(4) * 4 }>;
+                    (__ALLOC_SWITCH_LEN > 0) as ::core::primitive::usize
+                ] = [const { $crate::__private::Note::new(__ALLOC_SWITCH_TEXT) };
+                    (__ALLOC_SWITCH_LEN > 0) as ::core::primitive::usize];
 
-/// The same tokens are a type and an expression, so each part stands where both may have it.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __switch {
-    ([system] $($fallback:tt)+) => {
-        ::core::compile_error!(
-            "alloc-switch: `system` never falls back: remove either it or the `fallback`"
-        )
+                $crate::__stay_loaded!(__ALLOC_SWITCH_CALLER, __ALLOC_SWITCH_CHOICE);
+                $(
+                    $crate::__private::check_conf(__ALLOC_SWITCH_CALLER);
+                    const __ALLOC_SWITCH_CONF: &[&::core::primitive::str] = &[$($part)*];
+                    $crate::__conf_symbol!(__ALLOC_SWITCH_CONF);
+                )?
+                __ALLOC_SWITCH_CHOICE.code()
+            }> as $crate::__private::Decode>::Answer<($($type)?)>
+        >
     };
-    ([$($who:ident)?]) => {
-        <$crate::__private::Seat<
-            {
-                let () = $crate::__private::PAGE_SIZE; // deprecated, if there is something to say
-                $crate::__private::refuse($crate::__caller!($($who)?));
-                $crate::choice!($($who)?).allocator() as ::core::primitive::u8
-            },
-            { $crate::choice!($($who)?).reason() as ::core::primitive::u8 },
-            (),
-            0,
-        > as $crate::__private::Seated>::Switch
-    };
-    (
-        [$($who:ident)?]
-        $(#[cfg($($predicate:tt)*)])? fallback: $type:ty = $value:expr $(,)?
-    ) => {
-        <$crate::__private::Seat<
-            {
-                let () = $crate::__private::PAGE_SIZE;
-                $crate::__private::refuse($crate::__caller!($($who)?));
-                $crate::__choice!(
-                    [$($who)?] $(#[cfg($($predicate)*)])? fallback: $type = $value
-                ).allocator() as ::core::primitive::u8
-            },
-            {
-                $crate::__choice!(
-                    [$($who)?] $(#[cfg($($predicate)*)])? fallback: $type = $value
-                ).reason() as ::core::primitive::u8
-            },
-            fn($(#[cfg($($predicate)*)])? $type),
-            {
-                #[allow(unused_variables)]
-                let witness = 0;
-                $(#[cfg($($predicate)*)])?
-                let witness = {
-                    let fallback: $type = $value; // no part of what is `unsafe` below
-                    // SAFETY: the value is that of a constant expression, since this is one, and
-                    // its type stands in the parameter before this.
-                    unsafe { $crate::__private::witness(fallback) }
-                };
-                witness
-            },
-        > as $crate::__private::Seated>::Switch
-    };
-    ($who:tt $($other:tt)*) => { $crate::__choice!($who $($other)*) };
 }
 
 /// The crate that calls the macro.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __caller {
-    () => { $crate::__caller!(@ Nothing) };
-    (jemalloc) => { $crate::__caller!(@ Jemalloc) };
-    (system) => { $crate::__caller!(@ System) };
-    (executable) => { $crate::__caller!(@ Executable) };
-    (@ $argument:ident) => {
+    ($argument:ident [$($type:ty)?]) => {
         $crate::__private::Caller::new(
             $crate::__private::Argument::$argument,
-            $crate::__private::Variables {
+            !::core::primitive::str::is_empty(::core::concat!($(::core::stringify!($type))?)),
+            $crate::__private::CargoEnv {
                 cargo: ::core::option_env!("CARGO").is_some()
                     && ::core::option_env!("CARGO_CRATE_NAME").is_some(),
                 bin_name: ::core::option_env!("CARGO_BIN_NAME").is_some(),
@@ -451,14 +402,6 @@ macro_rules! __caller {
                 proc_macro: ::core::cfg!(proc_macro),
             },
         )
-    };
-    ($other:ident) => {
-        ::core::compile_error!(::core::concat!(
-            "alloc-switch: `",
-            ::core::stringify!($other),
-            "` is no argument: write `jemalloc`, `system`, `executable`, or nothing for the \
-             policy; an allocator of your own is `custom: TYPE = EXPR`"
-        ))
     };
 }
 
@@ -472,15 +415,13 @@ macro_rules! __caller {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __stay_loaded {
-    ([$($who:ident)?]) => {
-        const _: () = {
-            const FUNCTIONS: ::core::primitive::usize =
-                $crate::__private::stays_loaded($crate::__caller!($($who)?)) as _;
-            #[used]
-            #[link_section = ".init_array"]
-            static INIT: [extern "C" fn(); FUNCTIONS] =
-                [$crate::__private::stay_loaded; FUNCTIONS];
-        };
+    ($caller:ident, $choice:ident) => {
+        const __ALLOC_SWITCH_FUNCTIONS: ::core::primitive::usize =
+            $crate::__private::stays_loaded($caller, $choice) as _;
+        #[used]
+        #[link_section = ".init_array"]
+        static __ALLOC_SWITCH_INIT: [extern "C" fn(); __ALLOC_SWITCH_FUNCTIONS] =
+            [$crate::__private::stay_loaded; __ALLOC_SWITCH_FUNCTIONS];
     };
 }
 
@@ -493,113 +434,32 @@ macro_rules! __stay_loaded {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __stay_loaded {
-    ($who:tt) => {};
+    ($caller:ident, $choice:ident) => {};
 }
 
-/// A note in the file, so that its choice can be read without running it. It is no part of what is
-/// loaded, so neither the code nor its place changes. A library on the system allocator has none.
-#[cfg(alloc_switch_note)]
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __note {
-    ([$($who:ident)?] $(fallback: $type:ty = $value:expr)?) => {
-        const _: () = {
-            mod note {
-                const NOTE: $crate::__private::Note = $crate::__private::Note::new(
-                    $crate::__caller!($($who)?),
-                    &[$(::core::stringify!($type))?],
-                );
-                ::core::arch::global_asm!(
-                    ".if {present}",
-                    ".pushsection .note.alloc-switch, \"\", %note",
-                    ".balign 4",
-                    ".4byte 13, 128, 1",
-                    ".asciz \"alloc-switch\"",
-                    ".balign 4",
-                    ".8byte {0}, {1}, {2}, {3}, {4}, {5}, {6}, {7}",
-                    ".8byte {8}, {9}, {10}, {11}, {12}, {13}, {14}, {15}",
-                    ".popsection",
-                    ".endif",
-                    const NOTE.word(0), const NOTE.word(1), const NOTE.word(2),
-                    const NOTE.word(3), const NOTE.word(4), const NOTE.word(5),
-                    const NOTE.word(6), const NOTE.word(7), const NOTE.word(8),
-                    const NOTE.word(9), const NOTE.word(10), const NOTE.word(11),
-                    const NOTE.word(12), const NOTE.word(13), const NOTE.word(14),
-                    const NOTE.word(15),
-                    present = const NOTE.is_present(),
-                );
-            }
-        };
-    };
-}
-
-#[cfg(not(alloc_switch_note))]
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __note {
-    ($($note:tt)*) => {};
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __conf {
-    ($who:tt [] []) => {};
-    ([$($who:ident)?] [$($part:expr),*] [$($unchecked:expr),*]) => {
-        const _: () = {
-            $crate::__private::refuse_conf($crate::__caller!($($who)?));
-            const __ALLOC_SWITCH_CONF: &[&::core::primitive::str] = &[$($part),*];
-            const __ALLOC_SWITCH_UNCHECKED: &[&::core::primitive::str] = &[$($unchecked),*];
-            const __ALLOC_SWITCH_OPTIONS: [
-                ::core::primitive::u8;
-                $crate::__private::joined_len(__ALLOC_SWITCH_CONF, __ALLOC_SWITCH_UNCHECKED)
-            ] = $crate::__private::join(__ALLOC_SWITCH_CONF, __ALLOC_SWITCH_UNCHECKED);
-            $crate::__conf_symbol!([$($who)?] __ALLOC_SWITCH_OPTIONS);
-        };
-    };
-}
-
-// The symbol that jemalloc reads. It holds a `const char *`, which a reference to an array of known
-// size is too. It must stand in the crate with the allocator: the linker passes over one in another
-// rlib without a word.
-
-#[cfg(alloc_switch_jemalloc)]
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __conf_symbol {
-    ([system] $options:ident) => {
-        const _: &[::core::primitive::u8] = &$options;
-    };
-    ([$($who:ident)?] $options:ident) => {
-        #[used]
-        #[export_name = $crate::__conf_name!()]
-        static __ALLOC_SWITCH_MALLOC_CONF: &[::core::primitive::u8; $options.len()] = &$options;
+/// The symbol that jemalloc reads. It holds a `const char *`, which a reference to an array of known
+/// size is too. It must stand in the crate with the allocator: the linker passes over one in another
+/// rlib without a word.
+macro_rules! define_conf_symbol {
+    ($dollar:tt $(#[$attribute:meta])*) => {
+        #[doc(hidden)]
+        #[macro_export]
+        macro_rules! __conf_symbol {
+            ($dollar conf:ident) => {
+                $(#[$attribute])*
+                static __ALLOC_SWITCH_MALLOC_CONF: &[
+                    ::core::primitive::u8;
+                    $dollar crate::__private::joined_len($dollar conf)
+                ] = &$dollar crate::__private::join($dollar conf);
+            };
+        }
     };
 }
 
 // On Apple the names stay prefixed.
 #[cfg(all(alloc_switch_malloc, not(target_vendor = "apple")))]
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __conf_name {
-    () => {
-        "malloc_conf"
-    };
-}
-
-#[cfg(not(all(alloc_switch_malloc, not(target_vendor = "apple"))))]
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __conf_name {
-    () => {
-        "_rjem_malloc_conf"
-    };
-}
-
+define_conf_symbol!($ #[used] #[export_name = "malloc_conf"]);
+#[cfg(all(alloc_switch_jemalloc, not(all(alloc_switch_malloc, not(target_vendor = "apple")))))]
+define_conf_symbol!($ #[used] #[export_name = "_rjem_malloc_conf"]);
 #[cfg(not(alloc_switch_jemalloc))]
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __conf_symbol {
-    ($who:tt $options:ident) => {
-        const _: &[::core::primitive::u8] = &$options;
-    };
-}
+define_conf_symbol!($ #[allow(dead_code)]);

@@ -1,9 +1,9 @@
-//! The rule: facts in, a [`Reason`] out.
+//! The rule: facts in, an allocator and a reason out.
 //!
 //! A veto for the system allocator beats the author's word, and the policy decides where the author
-//! says nothing. `build.rs` includes this file to find the vetoes that hold for a whole build
-//! ([`Build::veto`]). The macros evaluate the rest ([`decide`]) in the root crate of an artifact,
-//! the only place that knows which artifact it is.
+//! says nothing. The macros ask the rule ([`decide`]) once, in the root crate of an artifact, the
+//! only place that knows which artifact it is. `build.rs` includes this file to learn whether
+//! jemalloc may be linked at all ([`BuildFacts::veto`]).
 
 /// What provides an artifact's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,6 +16,8 @@ pub enum Allocator {
     System,
     /// The allocator that the macro's `fallback` names, on a target that jemalloc does not serve.
     Fallback,
+    /// The allocator that the macro's `custom` names, in jemalloc's place.
+    Custom,
 }
 
 /// What the crate being compiled will become.
@@ -31,8 +33,8 @@ pub enum Artifact {
     // rustc counts an allocator that it registers as one of each program that uses it, and then
     // does not link it: the program fails on an undefined `__rust_alloc`.
     ProcMacro,
-    /// Not built by Cargo, so nothing tells.
-    Unknown,
+    /// Not built by Cargo, so that nothing tells what it is.
+    NotBuiltByCargo,
 }
 
 /// Why an artifact got its allocator, in the order in which the rule asks.
@@ -42,9 +44,9 @@ pub enum Artifact {
 pub enum Reason {
     /// Veto: the macro's argument is `system`.
     MacroSystem,
-    /// Veto: whoever builds passed `--cfg alloc_switch="system"`.
+    /// Veto: the builder passed `--cfg alloc_switch="system"`.
     CfgSystem,
-    /// Veto: the feature `jemalloc` is off.
+    /// Veto on jemalloc: the feature `jemalloc` is off.
     FeatureOff,
     /// Veto: the build is for Miri, which cannot run C.
     Miri,
@@ -56,20 +58,23 @@ pub enum Reason {
     Sanitizer,
     /// Veto: `-C prefer-dynamic`; a shared std frees the program's memory with libc's `free`.
     PreferDynamic,
-    /// Veto: the target is not on the list of targets where jemalloc is known to work.
+    /// Veto on jemalloc: the target is not on the list of those where it is known to work.
     UnlistedTarget,
     /// A procedural macro: rustc links no allocator of its own into it.
     ProcMacro,
     /// The author's word: the macro's argument is `jemalloc`.
     MacroJemalloc,
+    /// The author's word: the macro's argument is `custom`.
+    MacroCustom,
     /// Policy: executables get jemalloc.
     Executable,
     /// Policy: libraries get the system allocator, because their host owns the process.
     Library,
-    /// Policy: an artifact of unknown type gets the system allocator, which is never wrong.
-    Unknown,
-    /// Policy: whoever builds passed `--cfg alloc_switch="jemalloc"` for an artifact of unknown
-    /// type.
+    /// Policy: an artifact that Cargo does not build gets the system allocator, which is never
+    /// wrong.
+    NotBuiltByCargo,
+    /// Policy: the builder passed `--cfg alloc_switch="jemalloc"` for an artifact that Cargo does
+    /// not build.
     CfgJemalloc,
 }
 
@@ -87,20 +92,12 @@ impl Reason {
         Reason::UnlistedTarget,
         Reason::ProcMacro,
         Reason::MacroJemalloc,
+        Reason::MacroCustom,
         Reason::Executable,
         Reason::Library,
-        Reason::Unknown,
+        Reason::NotBuiltByCargo,
         Reason::CfgJemalloc,
     ];
-
-    /// The allocator that this reason is a reason for. A `fallback` takes the place of the system
-    /// allocator where the reason is [`UnlistedTarget`](Reason::UnlistedTarget).
-    pub const fn allocator(self) -> Allocator {
-        match self {
-            Reason::MacroJemalloc | Reason::Executable | Reason::CfgJemalloc => Allocator::Jemalloc,
-            _ => Allocator::System,
-        }
-    }
 
     /// The reason in a few words, such as `executable artifact`.
     pub const fn as_str(self) -> &'static str {
@@ -116,21 +113,23 @@ impl Reason {
             Reason::UnlistedTarget => "target not on the jemalloc list",
             Reason::ProcMacro => "procedural macro",
             Reason::MacroJemalloc => "global_allocator!(jemalloc)",
+            Reason::MacroCustom => "global_allocator!(custom)",
             Reason::Executable => "executable artifact",
             Reason::Library => "library artifact",
-            Reason::Unknown => "unknown artifact, not built by Cargo",
+            Reason::NotBuiltByCargo => "unknown artifact, not built by Cargo",
             Reason::CfgJemalloc => "--cfg alloc_switch=\"jemalloc\"",
         }
     }
 }
 
-/// What the author writes between the macro's parentheses.
+/// Who the author names between the macro's parentheses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Argument {
-    Nothing,
+    Default,
     Jemalloc,
     System,
     Executable,
+    Custom,
 }
 
 /// The variables that tell what is being compiled.
@@ -146,7 +145,7 @@ pub enum Argument {
 // https://github.com/NixOS/nixpkgs/blob/master/pkgs/build-support/rust/build-rust-crate/configure-crate.nix
 // https://github.com/facebook/buck2/blob/main/prelude/rust/cargo_package.bzl
 #[derive(Clone, Copy, Debug)]
-pub struct Variables {
+pub struct CargoEnv {
     pub cargo: bool,
     pub bin_name: bool,
     pub target_tmpdir: bool,
@@ -159,12 +158,14 @@ pub struct Variables {
 pub struct Caller {
     pub argument: Argument,
     pub artifact: Artifact,
+    /// Whether the macro names a fallback.
+    pub fallback: bool,
 }
 
 impl Caller {
-    /// Takes the author's `executable` for what it says, and the variables for the rest.
-    pub const fn new(argument: Argument, variables: Variables) -> Self {
-        let Variables { cargo, bin_name, target_tmpdir, test, proc_macro } = variables;
+    /// Believes an author who says `executable`, and the variables for the rest.
+    pub const fn new(argument: Argument, fallback: bool, variables: CargoEnv) -> Self {
+        let CargoEnv { cargo, bin_name, target_tmpdir, test, proc_macro } = variables;
         let artifact = if proc_macro {
             Artifact::ProcMacro
         } else if bin_name || target_tmpdir || test || matches!(argument, Argument::Executable) {
@@ -172,89 +173,89 @@ impl Caller {
         } else if cargo {
             Artifact::Library
         } else {
-            Artifact::Unknown
+            Artifact::NotBuiltByCargo
         };
-        Caller { argument, artifact }
+        Caller { argument, artifact, fallback }
     }
-}
-
-/// The rule for one artifact, `veto` being that of the [`Build`].
-pub const fn decide(caller: Caller, veto: Option<Reason>, cfg_jemalloc: bool) -> Reason {
-    // 1. Vetoes
-    if let Argument::System = caller.argument {
-        return Reason::MacroSystem;
-    }
-    if let Some(reason) = veto {
-        return reason;
-    }
-    // 2. Procedural macros
-    if let Artifact::ProcMacro = caller.artifact {
-        return Reason::ProcMacro;
-    }
-    // 3. The author's word
-    if let Argument::Jemalloc = caller.argument {
-        return Reason::MacroJemalloc;
-    }
-    // 4. Policy
-    match caller.artifact {
-        Artifact::Executable => Reason::Executable,
-        Artifact::Library | Artifact::ProcMacro => Reason::Library,
-        Artifact::Unknown if cfg_jemalloc => Reason::CfgJemalloc,
-        Artifact::Unknown => Reason::Unknown,
-    }
-}
-
-/// 5. Whether a fallback takes jemalloc's place: the veto of the target alone is in the way.
-pub const fn falls_back(caller: Caller, veto: Option<Reason>, cfg_jemalloc: bool) -> bool {
-    matches!(veto, Some(Reason::UnlistedTarget))
-        && matches!(decide(caller, None, cfg_jemalloc).allocator(), Allocator::Jemalloc)
 }
 
 /// The facts of a whole build, the same for every artifact in it.
 #[derive(Clone, Copy, Debug)]
-pub struct Build<'a> {
+pub struct BuildFacts {
     /// `--cfg alloc_switch="system"` is set.
     pub cfg_system: bool,
     /// `--cfg alloc_switch="jemalloc"` is set.
     pub cfg_jemalloc: bool,
     /// The feature `jemalloc` is on.
     pub feature_jemalloc: bool,
-    /// The feature `override-malloc` is on.
-    pub override_malloc: bool,
     /// `cfg(miri)` is set.
     pub miri: bool,
     /// `cfg(kani)` is set.
     pub kani: bool,
     /// `cfg(fuzzing)` is set.
     pub fuzzing: bool,
-    /// A sanitizer is among the rustc flags.
+    /// A sanitizer is among the rustc flags, or the target has one.
     pub sanitizer: bool,
-    /// `-C prefer-dynamic` is among the rustc flags.
+    /// `-C prefer-dynamic` is among the rustc flags, and jemalloc is not `malloc`.
     pub prefer_dynamic: bool,
-    /// What is built for.
-    pub target: Target<'a>,
+    /// The target is on the list, or the builder allows jemalloc on it.
+    pub target_allowed: bool,
 }
 
-impl Build<'_> {
-    /// Step 1 for the whole build: the first veto that applies. `None` means that jemalloc is
-    /// available.
-    pub fn veto(&self) -> Option<Reason> {
-        // With an unprefixed jemalloc a shared std and the program meet in one malloc. Shown for
-        // glibc only.
-        let shared_std_is_safe =
-            self.override_malloc && self.target.os == "linux" && self.target.env == "gnu";
-        [
-            (self.cfg_system, Reason::CfgSystem),
-            (!self.feature_jemalloc, Reason::FeatureOff),
-            (self.miri, Reason::Miri),
-            (self.kani, Reason::Kani),
-            (self.fuzzing, Reason::Fuzzing),
-            (self.sanitizer || self.target.has_sanitizer(), Reason::Sanitizer),
-            (self.prefer_dynamic && !shared_std_is_safe, Reason::PreferDynamic),
-            (!self.target.is_listed() && !self.cfg_jemalloc, Reason::UnlistedTarget),
-        ]
-        .into_iter()
-        .find_map(|(holds, reason)| holds.then_some(reason))
+impl BuildFacts {
+    /// The first veto on jemalloc, or, if `custom`, on an allocator in its place: the feature and
+    /// the list of targets speak of jemalloc alone.
+    pub const fn veto(&self, custom: bool) -> Option<Reason> {
+        if self.cfg_system {
+            Some(Reason::CfgSystem)
+        } else if !self.feature_jemalloc && !custom {
+            Some(Reason::FeatureOff)
+        } else if self.miri {
+            Some(Reason::Miri)
+        } else if self.kani {
+            Some(Reason::Kani)
+        } else if self.fuzzing {
+            Some(Reason::Fuzzing)
+        } else if self.sanitizer {
+            Some(Reason::Sanitizer)
+        } else if self.prefer_dynamic {
+            Some(Reason::PreferDynamic)
+        } else if !self.target_allowed && !custom {
+            Some(Reason::UnlistedTarget)
+        } else {
+            None
+        }
+    }
+}
+
+/// The rule.
+pub const fn decide(caller: Caller, build: &BuildFacts) -> (Allocator, Reason) {
+    // 1. Vetoes
+    let veto = match caller.argument {
+        Argument::System => Some(Reason::MacroSystem),
+        argument => build.veto(matches!(argument, Argument::Custom)),
+    };
+    let (allocator, reason) = match (caller.argument, caller.artifact) {
+        // 2. Procedural macros
+        (_, Artifact::ProcMacro) => (Allocator::System, Reason::ProcMacro),
+        // 3. The author's word
+        (Argument::Jemalloc, _) => (Allocator::Jemalloc, Reason::MacroJemalloc),
+        (Argument::Custom, _) => (Allocator::Custom, Reason::MacroCustom),
+        // 4. Policy
+        (_, Artifact::Executable) => (Allocator::Jemalloc, Reason::Executable),
+        (_, Artifact::Library) => (Allocator::System, Reason::Library),
+        (_, Artifact::NotBuiltByCargo) if build.cfg_jemalloc => {
+            (Allocator::Jemalloc, Reason::CfgJemalloc)
+        }
+        (_, Artifact::NotBuiltByCargo) => (Allocator::System, Reason::NotBuiltByCargo),
+    };
+    match (veto, allocator) {
+        (None, _) => (allocator, reason),
+        // 5. Fallback: the target alone is in jemalloc's way
+        (Some(Reason::UnlistedTarget), Allocator::Jemalloc) if caller.fallback => {
+            (Allocator::Fallback, Reason::UnlistedTarget)
+        }
+        (Some(veto), _) => (Allocator::System, veto),
     }
 }
 
@@ -279,11 +280,15 @@ pub struct Target<'a> {
 
 impl Target<'_> {
     /// The allow-list: where jemalloc is known to build, start and stay. `Cargo.toml` states it
-    /// again for Cargo.
+    /// again for Cargo, and tests/rule holds one against the other for every triple.
     pub fn is_listed(&self) -> bool {
         match self.os {
-            // A renamed vendor (openwrt, unikraft) has kernels of its own.
-            "linux" if self.vendor == "unknown" && !matches!(self.abi, "ilp32" | "x32") => {
+            // OpenWrt and Unikraft have kernels of their own; any other vendor is a distribution's.
+            // ilp32 and x32 have a pointer size of their own, and were not run.
+            "linux"
+                if !matches!(self.vendor, "openwrt" | "unikraft")
+                    && !matches!(self.abi, "ilp32" | "x32") =>
+            {
                 match (self.env, self.arch, self.endian) {
                     // Run here, docs/targets.md: x86_64, i686, i586, aarch64, riscv64gc, s390x. The
                     // other triples of these architectures are the same code in another variant,
@@ -295,32 +300,43 @@ impl Target<'_> {
                     // not link: they need `__ffsdi2`, which is in libgcc alone.
                     // https://github.com/jemalloc/jemalloc/issues/1464
                     ("musl", "x86_64" | "aarch64", "little") | ("musl", "s390x", _) => true,
+                    // PowerPC, MIPS, SPARC, LoongArch, big-endian Arm: jemalloc bakes in a page
+                    // size that may be smaller than the kernel's, and aborts there at start-up.
+                    // Others: tikv-jemallocator does not know them, or they were not run. uClibc
+                    // and OpenHarmony have a C library of their own.
                     _ => false,
                 }
             }
             // Not run here; rustc's own distribution is built with jemalloc for both.
             // https://github.com/rust-lang/rust/blob/006ccd1a49104b27a6b72270256f53d75c5f883d/src/ci/github-actions/jobs.yml
             "macos" => matches!(self.arch, "x86_64" | "aarch64"),
-            // The rest and why: tests/targets.tsv.
+            // Does not build: Android's NDK has no libgcc, which jemalloc wants; on Windows there
+            // is no sh for its configure (MSVC), or the library gets another name than is linked
+            // (gnu); its config.sub rejects illumos and Apple's simulators. Is the system's anyway:
+            // FreeBSD, NetBSD. No processes: WebAssembly, consoles, firmware. Was not run: the rest.
             _ => false,
         }
     }
 
     /// The page size to give to jemalloc, as its log2, where it would assume one that some kernels
-    /// exceed, and abort there at start-up; a size above the kernel's works. jemalloc 5.3.1 knows
-    /// the triples aarch64-unknown-linux-*, *-linux-android and aarch64-apple-darwin. Elsewhere,
-    /// and everywhere before 5.3.1, it takes the build host's size, or 4 KiB when cross-compiling.
+    /// exceed, and abort there at start-up; a size above the kernel's works. From 5.3.1 on jemalloc
+    /// knows the triples aarch64-unknown-linux-*, *-linux-android and aarch64-apple-darwin.
+    /// Elsewhere, and everywhere before, it takes the build host's size, or 4 KiB when
+    /// cross-compiling.
     // https://github.com/jemalloc/jemalloc/blob/5.3.1/configure.ac (LG_PAGE). The sizes are the
     // largest that Linux's arch/*/Kconfig offers, and what Rust's own jemalloc needed:
     // https://github.com/rust-lang/rust/pull/146444
     pub fn lg_page(&self, before_5_3_1: bool) -> Option<u8> {
+        // By the vendor too: a distribution's compiler may have another under the same name.
         let known = ["aarch64-unknown-linux-", "aarch64-linux-android", "aarch64-apple-darwin"];
+        let is_known = matches!(self.vendor, "unknown" | "apple")
+            && known.iter().any(|known| self.triple.starts_with(known));
         match self.arch {
             "powerpc" | "powerpc64" | "loongarch64" | "arm" => Some(16),
             arch if arch.starts_with("mips") => Some(16),
             arch if arch.starts_with("sparc") => Some(13),
-            "aarch64" if !before_5_3_1 && known.iter().any(|k| self.triple.starts_with(k)) => None,
-            "aarch64" if self.os == "linux" => Some(16),
+            "aarch64" if is_known && !before_5_3_1 => None,
+            "aarch64" if matches!(self.os, "linux" | "android") => Some(16),
             "aarch64" if self.vendor == "apple" => Some(14),
             _ => None,
         }
@@ -367,4 +383,10 @@ pub fn prefer_dynamic(encoded_flags: &str) -> bool {
         .filter(|(kind, name, _)| *kind == "-C" && name == "prefer-dynamic")
         .last()
         .is_some_and(|(.., value)| !matches!(value, Some("no" | "n" | "off" | "false")))
+}
+
+/// The first three numbers of a version such as `5.3.1`, to be compared.
+pub fn numbers(version: &str) -> [u32; 3] {
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    std::array::from_fn(|_| parts.next().unwrap_or(0))
 }

@@ -28,15 +28,15 @@ fn main() {
         endian: &var("CARGO_CFG_TARGET_ENDIAN"),
     };
     let facts = facts(&flags, &target);
-    let header = jemalloc_header();
     let (mut version, mut page_size) = (None, None);
     if facts.veto(false).is_none() {
         println!("cargo:rustc-cfg=alloc_switch_jemalloc");
-        if is_malloc(header.as_deref(), &target) {
+        let is_malloc;
+        (version, is_malloc) = linked_jemalloc(&target);
+        if is_malloc {
             println!("cargo:rustc-cfg=alloc_switch_malloc");
         }
-        version = header.as_deref().and_then(version_in);
-        page_size = page_size_warning(&target, version);
+        page_size = page_size_warning(&target, version.as_deref());
     }
     write_facts(&facts, version, page_size);
 }
@@ -107,28 +107,21 @@ fn facts(flags: &str, target: &Target) -> BuildFacts {
     }
 }
 
-/// There is none where `JEMALLOC_OVERRIDE` names a library that somebody else built.
-fn jemalloc_header() -> Option<String> {
-    let root = env::var_os("DEP_JEMALLOC_ROOT")?;
-    fs::read_to_string(Path::new(&root).join("include/jemalloc/jemalloc.h")).ok()
-}
-
-/// Whether `malloc` itself is jemalloc's in whatever is linked with it. Without a header the feature
-/// has to be believed. On Apple the names stay prefixed, and jemalloc registers itself as the
-/// default zone.
-fn is_malloc(header: Option<&str>, target: &Target) -> bool {
+/// The version of the jemalloc that was built, such as `5.3.1`, and whether `malloc` itself is
+/// jemalloc's in whatever is linked with it. Its header tells. Where `JEMALLOC_OVERRIDE` names a
+/// library that somebody else built there is none, and the feature has to be believed.
+fn linked_jemalloc(target: &Target) -> (Option<String>, bool) {
     let overridden = cfg!(feature = "override-malloc");
-    match header {
-        _ if target.vendor == "apple" => overridden,
-        Some(header) => !header.contains("_rjem_malloc_conf"),
-        None => overridden && !matches!(target.os, "android" | "dragonfly"),
-    }
-}
-
-/// Such as `5.3.1`.
-fn version_in(header: &str) -> Option<&str> {
-    let line = header.lines().find_map(|line| line.strip_prefix("#define JEMALLOC_VERSION \""))?;
-    line.split(['-', '"']).next()
+    let header = Path::new(&var("DEP_JEMALLOC_ROOT")).join("include/jemalloc/jemalloc.h");
+    let Ok(header) = fs::read_to_string(header) else {
+        return (None, overridden);
+    };
+    let mut lines = header.lines();
+    let version = lines.find_map(|line| line.strip_prefix("#define JEMALLOC_VERSION \""));
+    let version = version.and_then(|rest| rest.split(['-', '"']).next()).map(str::to_owned);
+    // On Apple the names stay prefixed, and jemalloc registers itself as the default zone.
+    let unprefixed = !header.contains("_rjem_malloc_conf");
+    (version, unprefixed || (target.vendor == "apple" && overridden))
 }
 
 /// What to tell where jemalloc may be built for too small a page, unless the builder has set the
@@ -158,19 +151,16 @@ fn page_size_warning(target: &Target, version: Option<&str>) -> Option<String> {
 /// A file, not environment variables: those reach the programs that Cargo runs, and a build that one
 /// of them starts. Cargo keeps a build script's warnings to itself for crates from a registry; that
 /// of a deprecated constant reaches whoever calls the macro.
-fn write_facts(facts: &BuildFacts, version: Option<&str>, page_size: Option<String>) {
+fn write_facts(facts: &BuildFacts, version: Option<String>, page_size: Option<String>) {
     let mut deprecated = String::new();
     if let Some(warning) = page_size {
         println!("cargo:warning={warning}");
         deprecated = format!("#[deprecated(note = {warning:?})]");
     }
     let text = format!(
-        "pub const SANITIZER: bool = {};\n\
-         pub const PREFER_DYNAMIC: bool = {};\n\
-         pub const TARGET_ALLOWED: bool = {};\n\
+        "pub const FACTS: BuildFacts = {facts:?};\n\
          pub const VERSION: Option<&str> = {version:?};\n\
          {deprecated}\npub const PAGE_SIZE_WARNING: () = ();\n",
-        facts.sanitizer, facts.prefer_dynamic, facts.target_allowed,
     );
     fs::write(Path::new(&var("OUT_DIR")).join("facts.rs"), text).expect("OUT_DIR is writable");
 }

@@ -3,7 +3,6 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::fmt;
-use std::hash::{Hash, Hasher};
 
 use crate::check::{FACTS, VERSION};
 use crate::rule::{decide, Allocator, Caller, Reason};
@@ -64,16 +63,9 @@ impl Choice {
             Allocator::Fallback | Allocator::Custom => (self.author)(),
         }
     }
-
-    /// The choice as a number, from which [`Code`] makes a type.
-    #[doc(hidden)]
-    pub const fn code(self) -> u8 {
-        code(self.allocator, self.reason)
-    }
 }
 
 /// Asks the rule with the facts of this build. `author` is the name of the author's type.
-#[doc(hidden)]
 pub const fn choose(caller: Caller, author: fn() -> &'static str) -> Choice {
     let (allocator, reason) = decide(caller, &FACTS);
     Choice { allocator, reason, author }
@@ -103,12 +95,6 @@ impl PartialEq for Choice {
 
 impl Eq for Choice {}
 
-impl Hash for Choice {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.allocator, self.reason, self.name()).hash(state);
-    }
-}
-
 /// The allocator that was chosen for an artifact.
 ///
 /// [`global_allocator!`](crate::global_allocator!) makes the static, and
@@ -120,9 +106,8 @@ impl Hash for Choice {
 pub struct Chosen<D>(pub(crate) D);
 
 /// A decision as a type. `T` is the type of the author's allocator, or `()`.
-#[doc(hidden)]
 #[derive(Clone, Copy)]
-pub struct Answer<const ALLOCATOR: u8, const REASON: u8, T = ()>(pub(crate) T);
+pub struct Answer<const A: u8, const R: u8, T = ()>(pub(crate) T);
 
 #[cfg(alloc_switch_jemalloc)]
 pub(crate) const JEMALLOC: u8 = Allocator::Jemalloc as u8;
@@ -130,17 +115,16 @@ pub(crate) const SYSTEM: u8 = Allocator::System as u8;
 pub(crate) const FALLBACK: u8 = Allocator::Fallback as u8;
 pub(crate) const CUSTOM: u8 = Allocator::Custom as u8;
 
-/// The number of a [`Choice`], to be decoded.
-#[doc(hidden)]
+/// The number of a decision, to be decoded.
 pub struct Code<const CODE: u8>;
 
-/// From the number of a choice to its type, so that one constant is enough to name it.
-#[doc(hidden)]
+/// From the number of a decision to its type, so that one constant is enough to name it.
 pub trait Decode {
+    /// With the author's type
     type Answer<T>;
 }
 
-const fn code(allocator: Allocator, reason: Reason) -> u8 {
+pub(crate) const fn code(allocator: Allocator, reason: Reason) -> u8 {
     allocator as u8 * 32 + reason as u8
 }
 
@@ -160,15 +144,10 @@ answers! {
     Custom: MacroCustom;
 }
 
-impl<const ALLOCATOR: u8, const REASON: u8, T> Chosen<Answer<ALLOCATOR, REASON, T>> {
+impl<const A: u8, const R: u8, T> Chosen<Answer<A, R, T>> {
     pub(crate) const CHOICE: Choice = Choice {
-        allocator: [
-            Allocator::Jemalloc,
-            Allocator::System,
-            Allocator::Fallback,
-            Allocator::Custom,
-        ][ALLOCATOR as usize],
-        reason: Reason::ALL[REASON as usize],
+        allocator: Allocator::ALL[A as usize],
+        reason: Reason::ALL[R as usize],
         author: std::any::type_name::<T>,
     };
 
@@ -188,29 +167,27 @@ impl<const ALLOCATOR: u8, const REASON: u8, T> Chosen<Answer<ALLOCATOR, REASON, 
     }
 }
 
-impl<const ALLOCATOR: u8, const REASON: u8> Chosen<Answer<ALLOCATOR, REASON>> {
+impl<const A: u8, const R: u8> Chosen<Answer<A, R>> {
     /// The only value of a decision without a fallback: of a type `switch!()`.
     pub const fn new() -> Self {
         Chosen(Answer(()))
     }
 }
 
-impl<const ALLOCATOR: u8, const REASON: u8> Default for Chosen<Answer<ALLOCATOR, REASON>> {
+impl<const A: u8, const R: u8> Default for Chosen<Answer<A, R>> {
     fn default() -> Self {
         Self::new()
     }
 }
 
 /// Prints the [`Choice`].
-impl<const ALLOCATOR: u8, const REASON: u8, T> fmt::Display
-    for Chosen<Answer<ALLOCATOR, REASON, T>>
-{
+impl<const A: u8, const R: u8, T> fmt::Display for Chosen<Answer<A, R, T>> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Self::CHOICE.fmt(f)
     }
 }
 
-impl<const ALLOCATOR: u8, const REASON: u8, T> fmt::Debug for Chosen<Answer<ALLOCATOR, REASON, T>> {
+impl<const A: u8, const R: u8, T> fmt::Debug for Chosen<Answer<A, R, T>> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Chosen").field(&Self::CHOICE).finish()
     }
@@ -220,36 +197,31 @@ impl<const ALLOCATOR: u8, const REASON: u8, T> fmt::Debug for Chosen<Answer<ALLO
 /// reason, so none is compiled into this crate's own object file: an artifact on the system
 /// allocator has not one reference to jemalloc, optimised or not.
 macro_rules! allocate_from {
-    ($code:ident, $($bound:ident)?, |$chosen:ident| $allocator:expr) => {
+    ($code:ident, $($bound:ident)?, $this:ident => $allocator:expr) => {
         // SAFETY: every function is one function of one allocator, which keeps what `GlobalAlloc`
         // promises.
-        unsafe impl<const REASON: u8, T $(: $bound)?> GlobalAlloc
-            for Chosen<Answer<$code, REASON, T>>
+        unsafe impl<const R: u8, T $(: $bound)?> GlobalAlloc for Chosen<Answer<$code, R, T>>
         {
             #[inline]
-            unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-                let $chosen = self;
+            unsafe fn alloc(&$this, layout: Layout) -> *mut u8 {
                 // SAFETY: the layout has a size, as the caller promises.
                 unsafe { $allocator.alloc(layout) }
             }
 
             #[inline]
-            unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-                let $chosen = self;
+            unsafe fn alloc_zeroed(&$this, layout: Layout) -> *mut u8 {
                 // SAFETY: the layout has a size, as the caller promises.
                 unsafe { $allocator.alloc_zeroed(layout) }
             }
 
             #[inline]
-            unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-                let $chosen = self;
+            unsafe fn dealloc(&$this, ptr: *mut u8, layout: Layout) {
                 // SAFETY: the block is this allocator's, with this layout, as the caller promises.
                 unsafe { $allocator.dealloc(ptr, layout) }
             }
 
             #[inline]
-            unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-                let $chosen = self;
+            unsafe fn realloc(&$this, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
                 // SAFETY: the block is this allocator's, with this layout, and the new size is one
                 // that a layout may have, as the caller promises.
                 unsafe { $allocator.realloc(ptr, layout, new_size) }
@@ -261,7 +233,7 @@ macro_rules! allocate_from {
 // References, because `System` passes its own address on: to copy it to the stack costs an
 // instruction.
 #[cfg(alloc_switch_jemalloc)]
-allocate_from!(JEMALLOC, , |_chosen| (&tikv_jemallocator::Jemalloc));
-allocate_from!(SYSTEM, , |_chosen| (&System));
-allocate_from!(FALLBACK, GlobalAlloc, |chosen| chosen.0 .0);
-allocate_from!(CUSTOM, GlobalAlloc, |chosen| chosen.0 .0);
+allocate_from!(JEMALLOC, , self => (&tikv_jemallocator::Jemalloc));
+allocate_from!(SYSTEM, , self => (&System));
+allocate_from!(FALLBACK, GlobalAlloc, self => self.0 .0);
+allocate_from!(CUSTOM, GlobalAlloc, self => self.0 .0);

@@ -22,6 +22,7 @@ pub mod conf;
 mod handle;
 #[cfg(feature = "in-place")]
 mod in_place;
+mod options;
 #[doc(hidden)]
 pub mod rule;
 
@@ -35,13 +36,13 @@ pub use rule::{Allocator, Artifact, Reason};
 /// What the macros expand to. Not part of the interface.
 #[doc(hidden)]
 pub mod __private {
-    #[cfg(all(feature = "jemalloc-in-libraries", target_os = "linux", target_env = "gnu"))]
-    pub use crate::check::stay_loaded;
     pub use crate::check::{
-        check, check_conf, note, note_len, says_nothing, stays_loaded, LibraryWarning, Note,
-        PAGE_SIZE_WARNING,
+        note_len, stay_loaded, Decision, LibraryWarning, Note, PAGE_SIZE_WARNING,
     };
     pub use crate::chosen::{choose, Code, Decode};
-    pub use crate::conf::{join, joined_len};
+    pub use crate::options::{
+        check, join, joined_len, LinkedJemalloc, BOOLEAN, INTEGER, LINKED, SINCE_5_3_1, TEXT,
+        UNTIL_5_3_0,
+    };
     pub use crate::rule::{Argument, Caller, CargoEnv};
 }

@@ -210,33 +210,35 @@ macro_rules! __parse {
         $crate::__parse! { @conf $out [Jemalloc] $($($rest)*)? }
     };
     (@who $out:tt system $(, $($rest:tt)*)?) => {
-        $crate::__parse! { @conf $out [System] $($($rest)*)? }
+        $crate::__parse! { @alone $out [System] ($crate::Chosen::new()) $($($rest)*)? }
     };
     (@who $out:tt executable $(, $($rest:tt)*)?) => {
         $crate::__parse! { @conf $out [Executable] $($($rest)*)? }
     };
     (@who $out:tt custom: $type:ty = $value:expr $(, $($rest:tt)*)?) => {
-        $crate::__parse! { @conf $out [Custom $type = $value] $($($rest)*)? }
+        $crate::__parse! {
+            @alone $out [Custom $type] ($crate::Chosen::with_fallback($value)) $($($rest)*)?
+        }
     };
     (@who $out:tt $word:ident $(, $($rest:tt)*)?) => {
-        ::core::compile_error!(::core::concat!(
+        ::core::compile_error! {::core::concat!(
             "alloc-switch: `", ::core::stringify!($word),
             "` is not understood: did you mean `jemalloc`, `system`, `executable` or \
              `custom: TYPE = EXPR`?"
-        ))
+        )}
     };
     (@who $out:tt $($rest:tt)*) => { $crate::__parse! { @conf $out [Default] $($rest)* } };
 
-    (@conf $out:tt [System] conf = $($rest:tt)*) => {
-        ::core::compile_error!(
-            "alloc-switch: `system` and `conf` cannot be combined: `conf` sets jemalloc's options"
-        )
+    (@alone $out:tt [$argument:ident $($type:ty)?] $value:tt) => {
+        $crate::__parse! { @emit $out $argument [] [$($type)?] $value }
     };
-    (@conf $out:tt [Custom $($own:tt)*] conf = $($rest:tt)*) => {
-        ::core::compile_error!(
-            "alloc-switch: `custom` and `conf` cannot be combined: `conf` sets jemalloc's options"
-        )
+    (@alone $out:tt $who:tt $value:tt $($rest:tt)+) => {
+        ::core::compile_error! { ::core::concat!(
+            "alloc-switch: `", ::core::stringify!($($rest)+), "` cannot be combined with `system` \
+             or `custom`: `conf` and `fallback` are for jemalloc"
+        ) }
     };
+
     (@conf $out:tt $who:tt conf = [$($part:tt)*] $(, $($rest:tt)*)?) => {
         $crate::__parse! { @fallback $out $who [[$($part)*]] $($($rest)*)? }
     };
@@ -247,23 +249,6 @@ macro_rules! __parse {
         $crate::__parse! { @fallback $out $who [] $($rest)* }
     };
 
-    (@fallback $out:tt [System] $conf:tt $(#[$attribute:meta])? fallback: $($rest:tt)*) => {
-        ::core::compile_error!(
-            "alloc-switch: `system` and `fallback` cannot be combined: remove one of them"
-        )
-    };
-    (
-        @fallback $out:tt [Custom $($own:tt)*] $conf:tt
-        $(#[$attribute:meta])? fallback: $($rest:tt)*
-    ) => {
-        ::core::compile_error!(
-            "alloc-switch: `custom` and `fallback` cannot be combined: `custom` is used on every \
-             target"
-        )
-    };
-    (@fallback $out:tt [Custom $type:ty = $value:expr] []) => {
-        $crate::__parse! { @emit $out Custom [] [$type] ($crate::Chosen::with_fallback($value)) }
-    };
     (@fallback $out:tt [$argument:ident] $conf:tt) => {
         $crate::__parse! { @emit $out $argument $conf [] ($crate::Chosen::new()) }
     };
@@ -297,14 +282,15 @@ macro_rules! __parse {
         $crate::__parse! { @fallback [$($static)*] [$argument] $conf }
     };
     (@fallback $out:tt $who:tt [$($conf:tt)+] conf = $($rest:tt)*) => {
-        ::core::compile_error!("alloc-switch: `conf` is given twice: write `conf = [a, b]`")
+        ::core::compile_error! {"alloc-switch: `conf` is given twice: write `conf = [a, b]`"}
     };
     (@fallback $out:tt $who:tt $conf:tt $($rest:tt)+) => {
-        ::core::compile_error!(::core::concat!(
-            "alloc-switch: `", ::core::stringify!($($rest)+), "` is not understood here: each part \
-             may be left out, and their order is `global_allocator!(static NAME = jemalloc, \
-             conf = \"key:value\", fallback: TYPE = EXPR)`"
-        ))
+        ::core::compile_error! {::core::concat!(
+            "alloc-switch: `", ::core::stringify!($($rest)+), "` is not understood here: write \
+             `global_allocator!(static NAME = jemalloc, conf = \"key:value\", fallback: TYPE = \
+             EXPR)` in this order, where each part may be left out, and `system`, `executable` or \
+             `custom: TYPE = EXPR` may stand for `jemalloc`"
+        )}
     };
 
     (@emit [choice] $argument:ident [] [$($type:ty)?] $value:tt) => {
@@ -312,6 +298,9 @@ macro_rules! __parse {
             $crate::__caller!($argument [$($type)?]),
             ::core::any::type_name::<($($type)?)>,
         )
+    };
+    (@emit [switch] Custom $($other:tt)*) => {
+        $crate::__parse! { @emit [] }
     };
     (@emit [switch] $argument:ident [] $type:tt $value:tt) => {
         $crate::__chosen!($argument [] $type)
@@ -324,8 +313,10 @@ macro_rules! __parse {
         #[cfg_attr(not(proc_macro), global_allocator)]
         $vis static $name: $crate::__chosen!($argument $conf $type) = $value;
     };
-    (@emit $($other:tt)*) => {
-        ::core::compile_error!("alloc-switch: `conf` is for `global_allocator!`: remove it here")
+    (@emit $out:tt $($other:tt)*) => {
+        ::core::compile_error! {
+            "alloc-switch: `conf` and `custom` are for `global_allocator!`: remove them here"
+        }
     };
 }
 
@@ -336,50 +327,47 @@ macro_rules! __chosen {
     ($argument:ident [$([$($part:tt)*])?] [$($type:ty)?]) => {
         $crate::Chosen<
             <$crate::__private::Code<{
-                const __ALLOC_SWITCH_CALLER: $crate::__private::Caller =
-                    $crate::__caller!($argument [$($type)?]);
-                const __ALLOC_SWITCH_CHOICE: $crate::Choice = $crate::__private::choose(
-                    __ALLOC_SWITCH_CALLER,
+                const __ALLOC_SWITCH: $crate::__private::Decision = $crate::__private::Decision::new(
+                    $crate::__caller!($argument [$($type)?]),
                     ::core::any::type_name::<($($type)?)>,
                 );
 
                 // What cannot work, and what rustc warns of: deprecated, if there is something.
-                $crate::__private::check(__ALLOC_SWITCH_CALLER, __ALLOC_SWITCH_CHOICE);
+                __ALLOC_SWITCH.check();
                 let () = $crate::__private::PAGE_SIZE_WARNING;
-                let () = $crate::__private::LibraryWarning::<{
-                    $crate::__private::says_nothing(__ALLOC_SWITCH_CALLER)
-                }>::THIS_LIBRARY_GETS_THE_SYSTEM_ALLOCATOR;
+                let () = $crate::__private::LibraryWarning::<{ __ALLOC_SWITCH.says_nothing() }>
+                    ::THIS_LIBRARY_GETS_THE_SYSTEM_ALLOCATOR;
 
-                // The note. An ELF linker keeps it for its section's name, others for `used`.
-                const __ALLOC_SWITCH_TEXT: [&::core::primitive::str; 6] = $crate::__private::note(
-                    __ALLOC_SWITCH_CALLER,
-                    __ALLOC_SWITCH_CHOICE,
-                    &[$(::core::stringify!($type))?],
-                );
+                // The note, or none. An ELF linker keeps it for its section's name, others for
+                // `used`.
+                const __ALLOC_SWITCH_TEXT: [&::core::primitive::str; 6] =
+                    __ALLOC_SWITCH.note(&[$(::core::stringify!($type))?]);
                 const __ALLOC_SWITCH_LEN: ::core::primitive::usize =
                     $crate::__private::note_len(__ALLOC_SWITCH_TEXT);
+                const __ALLOC_SWITCH_NOTES: ::core::primitive::usize = (__ALLOC_SWITCH_LEN > 0) as _;
                 #[used]
                 #[cfg_attr(
-                    any(
-                        target_os = "linux", target_os = "android", target_os = "freebsd",
-                        target_os = "netbsd", target_os = "openbsd", target_os = "dragonfly",
-                        target_os = "illumos", target_os = "solaris", target_os = "fuchsia",
-                    ),
+                    all(unix, not(any(target_vendor = "apple", target_family = "wasm"))),
                     link_section = ".note.alloc-switch"
                 )]
                 static __ALLOC_SWITCH_NOTE: [
                     $crate::__private::Note<{ __ALLOC_SWITCH_LEN.div_ceil(4) * 4 }>;
-                    (__ALLOC_SWITCH_LEN > 0) as ::core::primitive::usize
-                ] = [const { $crate::__private::Note::new(__ALLOC_SWITCH_TEXT) };
-                    (__ALLOC_SWITCH_LEN > 0) as ::core::primitive::usize];
+                    __ALLOC_SWITCH_NOTES
+                ] = [const { $crate::__private::Note::new(__ALLOC_SWITCH_TEXT) }; __ALLOC_SWITCH_NOTES];
 
-                $crate::__stay_loaded!(__ALLOC_SWITCH_CALLER, __ALLOC_SWITCH_CHOICE);
+                // In `.init_array` the loader finds functions to call: here one, or none.
+                #[cfg(all(target_os = "linux", target_env = "gnu"))]
+                #[used]
+                #[link_section = ".init_array"]
+                static __ALLOC_SWITCH_INIT: [extern "C" fn(); __ALLOC_SWITCH.stays_loaded()] =
+                    [$crate::__private::stay_loaded; __ALLOC_SWITCH.stays_loaded()];
+
                 $(
-                    $crate::__private::check_conf(__ALLOC_SWITCH_CALLER);
+                    __ALLOC_SWITCH.check_conf();
                     const __ALLOC_SWITCH_CONF: &[&::core::primitive::str] = &[$($part)*];
                     $crate::__conf_symbol!(__ALLOC_SWITCH_CONF);
                 )?
-                __ALLOC_SWITCH_CHOICE.code()
+                __ALLOC_SWITCH.code()
             }> as $crate::__private::Decode>::Answer<($($type)?)>
         >
     };
@@ -405,38 +393,6 @@ macro_rules! __caller {
     };
 }
 
-// In `.init_array` the loader finds functions to call: here one, or none.
-#[cfg(all(
-    alloc_switch_jemalloc,
-    feature = "jemalloc-in-libraries",
-    target_os = "linux",
-    target_env = "gnu"
-))]
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __stay_loaded {
-    ($caller:ident, $choice:ident) => {
-        const __ALLOC_SWITCH_FUNCTIONS: ::core::primitive::usize =
-            $crate::__private::stays_loaded($caller, $choice) as _;
-        #[used]
-        #[link_section = ".init_array"]
-        static __ALLOC_SWITCH_INIT: [extern "C" fn(); __ALLOC_SWITCH_FUNCTIONS] =
-            [$crate::__private::stay_loaded; __ALLOC_SWITCH_FUNCTIONS];
-    };
-}
-
-#[cfg(not(all(
-    alloc_switch_jemalloc,
-    feature = "jemalloc-in-libraries",
-    target_os = "linux",
-    target_env = "gnu"
-)))]
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __stay_loaded {
-    ($caller:ident, $choice:ident) => {};
-}
-
 /// The symbol that jemalloc reads. It holds a `const char *`, which a reference to an array of known
 /// size is too. It must stand in the crate with the allocator: the linker passes over one in another
 /// rlib without a word.
@@ -456,10 +412,12 @@ macro_rules! define_conf_symbol {
     };
 }
 
-// On Apple the names stay prefixed.
-#[cfg(all(alloc_switch_malloc, not(target_vendor = "apple")))]
-define_conf_symbol!($ #[used] #[export_name = "malloc_conf"]);
-#[cfg(all(alloc_switch_jemalloc, not(all(alloc_switch_malloc, not(target_vendor = "apple")))))]
-define_conf_symbol!($ #[used] #[export_name = "_rjem_malloc_conf"]);
-#[cfg(not(alloc_switch_jemalloc))]
-define_conf_symbol!($ #[allow(dead_code)]);
+cfg_if::cfg_if! {
+    if #[cfg(not(alloc_switch_jemalloc))] {
+        define_conf_symbol!($ #[allow(dead_code)]);
+    } else if #[cfg(all(alloc_switch_malloc, not(target_vendor = "apple")))] {
+        define_conf_symbol!($ #[used] #[export_name = "malloc_conf"]);
+    } else {
+        define_conf_symbol!($ #[used] #[export_name = "_rjem_malloc_conf"]);
+    }
+}

@@ -20,6 +20,11 @@ pub enum Allocator {
     Custom,
 }
 
+impl Allocator {
+    /// Each at the index of its discriminant.
+    pub(crate) const ALL: [Self; 4] = [Self::Jemalloc, Self::System, Self::Fallback, Self::Custom];
+}
+
 /// What the crate being compiled will become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -37,89 +42,65 @@ pub enum Artifact {
     NotBuiltByCargo,
 }
 
-/// Why an artifact got its allocator, in the order in which the rule asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-#[repr(u8)]
-pub enum Reason {
-    /// Veto: the macro's argument is `system`.
-    MacroSystem,
-    /// Veto: the builder passed `--cfg alloc_switch="system"`.
-    CfgSystem,
-    /// Veto on jemalloc: the feature `jemalloc` is off.
-    FeatureOff,
-    /// Veto: the build is for Miri, which cannot run C.
-    Miri,
-    /// Veto: the build is for Kani, which cannot verify C.
-    Kani,
-    /// Veto: the build is for a fuzzer, whose sanitizer must see every allocation.
-    Fuzzing,
-    /// Veto: a sanitizer is on, which must see every allocation.
-    Sanitizer,
-    /// Veto: `-C prefer-dynamic`; a shared std frees the program's memory with libc's `free`.
-    PreferDynamic,
-    /// Veto on jemalloc: the target is not on the list of those where it is known to work.
-    UnlistedTarget,
-    /// A procedural macro: rustc links no allocator of its own into it.
-    ProcMacro,
-    /// The author's word: the macro's argument is `jemalloc`.
-    MacroJemalloc,
-    /// The author's word: the macro's argument is `custom`.
-    MacroCustom,
-    /// Policy: executables get jemalloc.
-    Executable,
-    /// Policy: libraries get the system allocator, because their host owns the process.
-    Library,
-    /// Policy: an artifact that Cargo does not build gets the system allocator, which is never
-    /// wrong.
-    NotBuiltByCargo,
-    /// Policy: the builder passed `--cfg alloc_switch="jemalloc"` for an artifact that Cargo does
-    /// not build.
-    CfgJemalloc,
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $reason:ident = $text:literal,)+) => {
+        /// Why an artifact got its allocator, in the order in which the rule asks.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        #[repr(u8)]
+        pub enum Reason {
+            $($(#[$doc])* $reason,)+
+        }
+
+        impl Reason {
+            /// Every reason, each at the index of its discriminant.
+            pub const ALL: &'static [Reason] = &[$(Reason::$reason),+];
+
+            /// The reason in a few words, such as `executable artifact`.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Reason::$reason => $text,)+
+                }
+            }
+        }
+    };
 }
 
-impl Reason {
-    /// Every reason, each at the index of its discriminant.
-    pub const ALL: &'static [Reason] = &[
-        Reason::MacroSystem,
-        Reason::CfgSystem,
-        Reason::FeatureOff,
-        Reason::Miri,
-        Reason::Kani,
-        Reason::Fuzzing,
-        Reason::Sanitizer,
-        Reason::PreferDynamic,
-        Reason::UnlistedTarget,
-        Reason::ProcMacro,
-        Reason::MacroJemalloc,
-        Reason::MacroCustom,
-        Reason::Executable,
-        Reason::Library,
-        Reason::NotBuiltByCargo,
-        Reason::CfgJemalloc,
-    ];
-
-    /// The reason in a few words, such as `executable artifact`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Reason::MacroSystem => "global_allocator!(system)",
-            Reason::CfgSystem => "--cfg alloc_switch=\"system\"",
-            Reason::FeatureOff => "feature jemalloc is off",
-            Reason::Miri => "cfg(miri)",
-            Reason::Kani => "cfg(kani)",
-            Reason::Fuzzing => "cfg(fuzzing)",
-            Reason::Sanitizer => "sanitizer",
-            Reason::PreferDynamic => "-C prefer-dynamic",
-            Reason::UnlistedTarget => "target not on the jemalloc list",
-            Reason::ProcMacro => "procedural macro",
-            Reason::MacroJemalloc => "global_allocator!(jemalloc)",
-            Reason::MacroCustom => "global_allocator!(custom)",
-            Reason::Executable => "executable artifact",
-            Reason::Library => "library artifact",
-            Reason::NotBuiltByCargo => "unknown artifact, not built by Cargo",
-            Reason::CfgJemalloc => "--cfg alloc_switch=\"jemalloc\"",
-        }
-    }
+reasons! {
+    /// Veto: the macro's argument is `system`.
+    MacroSystem = "global_allocator!(system)",
+    /// Veto: the builder passed `--cfg alloc_switch="system"`.
+    CfgSystem = "--cfg alloc_switch=\"system\"",
+    /// Veto on jemalloc: the feature `jemalloc` is off.
+    FeatureOff = "feature jemalloc is off",
+    /// Veto: the build is for Miri, which cannot run C.
+    Miri = "cfg(miri)",
+    /// Veto: the build is for Kani, which cannot verify C.
+    Kani = "cfg(kani)",
+    /// Veto: the build is for a fuzzer, whose sanitizer must see every allocation.
+    Fuzzing = "cfg(fuzzing)",
+    /// Veto: a sanitizer is on, which must see every allocation.
+    Sanitizer = "sanitizer",
+    /// Veto: `-C prefer-dynamic`; a shared std frees the program's memory with libc's `free`.
+    PreferDynamic = "-C prefer-dynamic",
+    /// Veto on jemalloc: the target is not on the list of those where it is known to work.
+    UnlistedTarget = "target not on the jemalloc list",
+    /// A procedural macro: rustc links no allocator of its own into it.
+    ProcMacro = "procedural macro",
+    /// The author's word: the macro's argument is `jemalloc`.
+    MacroJemalloc = "global_allocator!(jemalloc)",
+    /// The author's word: the macro's argument is `custom`.
+    MacroCustom = "global_allocator!(custom)",
+    /// Policy: executables get jemalloc.
+    Executable = "executable artifact",
+    /// Policy: libraries get the system allocator, because their host owns the process.
+    Library = "library artifact",
+    /// Policy: an artifact that Cargo does not build gets the system allocator, which is never
+    /// wrong.
+    NotBuiltByCargo = "unknown artifact, not built by Cargo",
+    /// Policy: the builder passed `--cfg alloc_switch="jemalloc"` for an artifact that Cargo does
+    /// not build.
+    CfgJemalloc = "--cfg alloc_switch=\"jemalloc\"",
 }
 
 /// Who the author names between the macro's parentheses.
@@ -206,25 +187,24 @@ impl BuildFacts {
     /// The first veto on jemalloc, or, if `custom`, on an allocator in its place: the feature and
     /// the list of targets speak of jemalloc alone.
     pub const fn veto(&self, custom: bool) -> Option<Reason> {
-        if self.cfg_system {
-            Some(Reason::CfgSystem)
-        } else if !self.feature_jemalloc && !custom {
-            Some(Reason::FeatureOff)
-        } else if self.miri {
-            Some(Reason::Miri)
-        } else if self.kani {
-            Some(Reason::Kani)
-        } else if self.fuzzing {
-            Some(Reason::Fuzzing)
-        } else if self.sanitizer {
-            Some(Reason::Sanitizer)
-        } else if self.prefer_dynamic {
-            Some(Reason::PreferDynamic)
-        } else if !self.target_allowed && !custom {
-            Some(Reason::UnlistedTarget)
-        } else {
-            None
+        let vetoes = [
+            (self.cfg_system, Reason::CfgSystem),
+            (!self.feature_jemalloc && !custom, Reason::FeatureOff),
+            (self.miri, Reason::Miri),
+            (self.kani, Reason::Kani),
+            (self.fuzzing, Reason::Fuzzing),
+            (self.sanitizer, Reason::Sanitizer),
+            (self.prefer_dynamic, Reason::PreferDynamic),
+            (!self.target_allowed && !custom, Reason::UnlistedTarget),
+        ];
+        let mut i = 0;
+        while i < vetoes.len() {
+            if vetoes[i].0 {
+                return Some(vetoes[i].1);
+            }
+            i += 1;
         }
+        None
     }
 }
 

@@ -31,12 +31,12 @@ fn main() {
     let (mut version, mut page_size) = (None, None);
     if facts.veto(false).is_none() {
         println!("cargo:rustc-cfg=alloc_switch_jemalloc");
-        let is_malloc;
-        (version, is_malloc) = linked_jemalloc(&target);
+        let (linked, is_malloc) = linked_jemalloc(&target);
         if is_malloc {
             println!("cargo:rustc-cfg=alloc_switch_malloc");
         }
-        page_size = page_size_warning(&target, version.as_deref());
+        page_size = page_size_warning(&target, linked.as_deref());
+        version = linked;
     }
     write_facts(&facts, version, page_size);
 }
@@ -73,8 +73,10 @@ fn refuse_leaked_variables() {
 
 fn refuse_unknown_values(flags: &str) {
     for (kind, name, value) in rule::flags(flags) {
-        let known = matches!(value, Some("system" | "jemalloc"));
-        if kind == "--cfg" && name == "alloc-switch" && !known {
+        if kind == "--cfg"
+            && name == "alloc-switch"
+            && !matches!(value, Some("system" | "jemalloc"))
+        {
             let flag = value.map_or(String::new(), |value| format!("={value:?}"));
             stop(&format!(
                 "unknown value in --cfg alloc_switch{flag}: write --cfg alloc_switch=\"system\" or \

@@ -117,10 +117,8 @@ impl Decision {
 
     /// Whether a library's author has said neither what it is for nor which allocator it gets.
     pub const fn says_nothing(self) -> bool {
-        matches!(
-            (self.caller.argument, self.caller.artifact),
-            (Argument::Default, Artifact::Library)
-        )
+        let Caller { argument, artifact, .. } = self.caller;
+        matches!((argument, artifact), (Argument::Default, Artifact::Library))
     }
 
     /// How many functions the loader calls to keep a library loaded: one where jemalloc may be in

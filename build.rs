@@ -160,8 +160,10 @@ fn write_facts(facts: &BuildFacts, version: Option<String>, page_size: Option<St
         deprecated = format!("#[deprecated(note = {warning:?})]");
     }
     let text = format!(
-        "pub const FACTS: BuildFacts = {facts:?};\n\
-         pub const VERSION: Option<&str> = {version:?};\n\
+        "const FOUND: BuildFacts = {facts:?};\n\
+         /// The version of the linked jemalloc; unknown for one that was built elsewhere.\n\
+         pub(crate) const VERSION: Option<&str> = {version:?};\n\
+         /// Deprecated if there is something to warn of.\n\
          {deprecated}\npub const PAGE_SIZE_WARNING: () = ();\n",
     );
     fs::write(Path::new(&var("OUT_DIR")).join("facts.rs"), text).expect("OUT_DIR is writable");

@@ -5,20 +5,8 @@ use crate::chosen::{choose, code, Choice};
 use crate::options::put;
 use crate::rule::{Allocator, Argument, Artifact, BuildFacts, Caller, Reason};
 
-/// What `build.rs` has found out.
-#[allow(missing_docs)]
-mod found {
-    use crate::rule::BuildFacts;
-
-    include!(concat!(env!("OUT_DIR"), "/facts.rs"));
-}
-
-#[allow(deprecated)] // for whoever calls a macro
-pub use found::PAGE_SIZE_WARNING;
-
-/// The version of the jemalloc of this build. `None` for the system allocator, and for a jemalloc
-/// that was built elsewhere and named with `JEMALLOC_OVERRIDE`.
-pub(crate) const VERSION: Option<&str> = found::VERSION;
+// What `build.rs` has found out: FOUND, VERSION and PAGE_SIZE_WARNING.
+include!(concat!(env!("OUT_DIR"), "/facts.rs"));
 
 /// The facts of this build. The cfgs that can be seen from here are asked here: Bazel, Buck2 and Nix
 /// do not show them to a build script, and Cargo shows it those of an outer build.
@@ -30,9 +18,9 @@ pub(crate) const FACTS: BuildFacts = {
         miri: cfg!(miri),
         kani: cfg!(kani),
         fuzzing: cfg!(fuzzing),
-        ..found::FACTS
+        ..FOUND
     };
-    if facts.veto(false).is_none() && found::FACTS.veto(false).is_some() {
+    if facts.veto(false).is_none() && FOUND.veto(false).is_some() {
         panic!(
             "alloc-switch: the build script and rustc see different cfgs: unset the inherited \
              CARGO_CFG_MIRI and CARGO_ENCODED_RUSTFLAGS"
@@ -96,11 +84,7 @@ impl Decision {
     /// jemalloc's options for nothing. It does not look at vetoes, so that the author sees it first.
     pub const fn check_conf(self) {
         match (self.caller.argument, self.caller.artifact) {
-            (_, Artifact::ProcMacro) => panic!(
-                "alloc-switch: `conf` has no effect in a procedural macro, which gets the system \
-                 allocator: remove it"
-            ),
-            (Argument::Default, Artifact::Library) => panic!(
+            (_, Artifact::ProcMacro) | (Argument::Default, Artifact::Library) => panic!(
                 "alloc-switch: `conf` has no effect in a library, which gets the system allocator: \
                  write `global_allocator!(executable, conf = …)` if it is linked into programs; if \
                  it is loaded as a shared library (cdylib), write `global_allocator!(jemalloc, \
@@ -182,7 +166,7 @@ pub extern "C" fn stay_loaded() {
     }
 }
 
-/// How many bytes the pieces are.
+/// How many bytes the pieces of a note are.
 pub const fn note_len(text: [&str; 6]) -> usize {
     text[0].len() + text[1].len() + text[2].len() + text[3].len() + text[4].len() + text[5].len()
 }

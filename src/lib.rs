@@ -36,9 +36,9 @@ pub use rule::{Allocator, Artifact, Reason};
 /// What the macros expand to. Not part of the interface.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::check::{
-        note_len, stay_loaded, Decision, LibraryWarning, Note, PAGE_SIZE_WARNING,
-    };
+    #[allow(deprecated)] // for whoever calls a macro
+    pub use crate::check::PAGE_SIZE_WARNING;
+    pub use crate::check::{note_len, stay_loaded, Decision, LibraryWarning, Note};
     pub use crate::chosen::{choose, Code, Decode};
     pub use crate::options::{
         check, join, joined_len, LinkedJemalloc, BOOLEAN, INTEGER, LINKED, SINCE_5_3_1, TEXT,

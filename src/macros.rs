@@ -136,6 +136,13 @@ macro_rules! global_allocator {
             @conf [$(#[$attribute])* $vis static $name] [Default] $($($rest)*)?
         }
     };
+    ($(#[$attribute:meta])* $vis:vis static $name:ident: $($rest:tt)*) => {
+        ::core::compile_error! {
+            "alloc-switch: write `static NAME = custom: TYPE = EXPR` for an allocator in jemalloc's \
+             place, or Rust's own `#[global_allocator] static NAME: TYPE = EXPR;` for one as it \
+             stands"
+        }
+    };
     ($($rest:tt)*) => {
         const _: () = {
             $crate::__parse! { @who [static __ALLOC_SWITCH_STATIC] $($rest)* }
@@ -221,11 +228,11 @@ macro_rules! __parse {
         }
     };
     (@who $out:tt $word:ident $(, $($rest:tt)*)?) => {
-        ::core::compile_error! {::core::concat!(
+        ::core::compile_error! { ::core::concat!(
             "alloc-switch: `", ::core::stringify!($word),
             "` is not understood: did you mean `jemalloc`, `system`, `executable` or \
              `custom: TYPE = EXPR`?"
-        )}
+        ) }
     };
     (@who $out:tt $($rest:tt)*) => { $crate::__parse! { @conf $out [Default] $($rest)* } };
 
@@ -251,6 +258,9 @@ macro_rules! __parse {
 
     (@fallback $out:tt [$argument:ident] $conf:tt) => {
         $crate::__parse! { @emit $out $argument $conf [] ($crate::Chosen::new()) }
+    };
+    (@fallback [switch] $who:tt $conf:tt fallback: $type:ty = $($rest:tt)*) => {
+        $crate::__parse! { @emit [] }
     };
     (@fallback [switch] [$argument:ident] [] fallback: $type:ty $(,)?) => {
         $crate::__parse! { @emit [switch] $argument [] [$type] () }
@@ -282,15 +292,15 @@ macro_rules! __parse {
         $crate::__parse! { @fallback [$($static)*] [$argument] $conf }
     };
     (@fallback $out:tt $who:tt [$($conf:tt)+] conf = $($rest:tt)*) => {
-        ::core::compile_error! {"alloc-switch: `conf` is given twice: write `conf = [a, b]`"}
+        ::core::compile_error! { "alloc-switch: `conf` is given twice: write `conf = [a, b]`" }
     };
     (@fallback $out:tt $who:tt $conf:tt $($rest:tt)+) => {
-        ::core::compile_error! {::core::concat!(
+        ::core::compile_error! { ::core::concat!(
             "alloc-switch: `", ::core::stringify!($($rest)+), "` is not understood here: write \
              `global_allocator!(static NAME = jemalloc, conf = \"key:value\", fallback: TYPE = \
              EXPR)` in this order, where each part may be left out, and `system`, `executable` or \
              `custom: TYPE = EXPR` may stand for `jemalloc`"
-        )}
+        ) }
     };
 
     (@emit [choice] $argument:ident [] [$($type:ty)?] $value:tt) => {
@@ -315,7 +325,8 @@ macro_rules! __parse {
     };
     (@emit $out:tt $($other:tt)*) => {
         ::core::compile_error! {
-            "alloc-switch: `conf` and `custom` are for `global_allocator!`: remove them here"
+            "alloc-switch: `conf` is for `global_allocator!` alone, and `switch!` takes no value, \
+             but `fallback: TYPE`: hand the value to `with_fallback`"
         }
     };
 }
@@ -344,16 +355,18 @@ macro_rules! __chosen {
                     __ALLOC_SWITCH.note(&[$(::core::stringify!($type))?]);
                 const __ALLOC_SWITCH_LEN: ::core::primitive::usize =
                     $crate::__private::note_len(__ALLOC_SWITCH_TEXT);
-                const __ALLOC_SWITCH_NOTES: ::core::primitive::usize = (__ALLOC_SWITCH_LEN > 0) as _;
+                const __ALLOC_SWITCH_NOTE: $crate::__private::Note<
+                    { __ALLOC_SWITCH_LEN.div_ceil(4) * 4 }
+                > = $crate::__private::Note::new(__ALLOC_SWITCH_TEXT);
                 #[used]
                 #[cfg_attr(
                     all(unix, not(any(target_vendor = "apple", target_family = "wasm"))),
                     link_section = ".note.alloc-switch"
                 )]
-                static __ALLOC_SWITCH_NOTE: [
+                static __ALLOC_SWITCH_NOTES: [
                     $crate::__private::Note<{ __ALLOC_SWITCH_LEN.div_ceil(4) * 4 }>;
-                    __ALLOC_SWITCH_NOTES
-                ] = [const { $crate::__private::Note::new(__ALLOC_SWITCH_TEXT) }; __ALLOC_SWITCH_NOTES];
+                    (__ALLOC_SWITCH_LEN > 0) as ::core::primitive::usize
+                ] = [__ALLOC_SWITCH_NOTE; (__ALLOC_SWITCH_LEN > 0) as ::core::primitive::usize];
 
                 // In `.init_array` the loader finds functions to call: here one, or none.
                 #[cfg(all(target_os = "linux", target_env = "gnu"))]

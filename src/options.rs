@@ -131,7 +131,7 @@ const fn problem(pair: &[u8], linked: LinkedJemalloc) -> Option<&'static str> {
     let mut i = 0;
     while i < key.len() {
         if key[i].is_ascii_whitespace() {
-            return Some("has a space in it: write pairs without, as in \"narenas:4,zero:true\"");
+            return Some("has a space in it: write it without, as in \"narenas:4,zero:true\"");
         }
         if !key[i].is_ascii_alphanumeric() && key[i] != b'_' {
             return Some(FORM);

@@ -1,65 +1,86 @@
-//! Everything that runs as a program of its own gets jemalloc, as the compiler gave it until 1.31.
+//! Everything that runs as a program of its own gets jemalloc, with the options that it states.
+
+use std::process::Command;
 
 use crate::support::{self, fixture, jemalloc};
 
+const ON_JEMALLOC: &str = "box: jemalloc; strdup: not jemalloc\n";
+
 #[test]
-fn a_binary_and_an_executable_example() {
-    let built = fixture("app").args(["--features", "witness", "--bins", "--examples"]).build();
-    for name in ["fixture-app", "show"] {
-        let out = built.run(name, &[]);
-        let expected = format!(
-            "{}\nOk(())\nbox: jemalloc; strdup: not jemalloc\n",
-            jemalloc("executable artifact")
-        );
+fn programs_examples_tests_and_benches_get_jemalloc() {
+    let program = || fixture("every-program").features("asks-jemalloc");
+    let programs = program().args(["--bin", "every-program", "--examples"]).build();
+    let tests = program().command("test").args(["--all-targets", "--no-run"]).build();
+    let expected = format!("{}\n{ON_JEMALLOC}", jemalloc("executable artifact"));
+
+    for name in ["every-program", "show"] {
+        let out = programs.run(name, &[]);
         assert!(out.starts_with(&expected) && out.ends_with("done\n"), "{name}: {out}");
     }
-}
-
-#[test]
-fn unit_tests_integration_tests_and_benches() {
-    let built = fixture("app")
-        .command("test")
-        .args(["--features", "witness", "--all-targets", "--no-run"])
-        .build();
-    // `fixture_app` is the library's unit tests, `fixture-app` is not built: its tests are a second
-    // `fixture_app`
-    let programs: Vec<_> = built.files.iter().filter(|f| f.extension().is_none()).collect();
-    let mut seen = 0;
-    for program in programs {
-        let name = program.file_name().unwrap().to_str().unwrap();
+    // The unit tests of the library and of the program are both `every_program`.
+    let mut seen = Vec::new();
+    for file in tests.files.iter().filter(|file| file.extension().is_none()) {
+        let name = file.file_name().unwrap().to_str().unwrap();
         let stem = name.rsplit_once('-').map_or(name, |(stem, _)| stem);
-        if !["fixture_app", "integration", "harness", "plain"].contains(&stem) {
+        if !["every_program", "integration", "harness", "plain"].contains(&stem) {
             continue;
         }
-        seen += 1;
-        let out = support::run(
-            std::process::Command::new(program).arg("--nocapture").current_dir(support::ROOT),
-        );
-        let expected = format!(
-            "{}\nOk(())\nbox: jemalloc; strdup: not jemalloc\n",
-            jemalloc("executable artifact")
-        );
+        seen.push(stem.to_owned());
+        let mut test = Command::new(file);
+        let out = support::run(test.arg("--nocapture").current_dir(support::ROOT));
         assert!(out.contains(&expected) && out.contains("done\n"), "{name}: {out}");
     }
-    assert_eq!(
-        seen, 5,
-        "two unit test programs, an integration test and two benches: {:?}",
-        built.files
-    );
+    seen.sort();
+    let expected = ["every_program", "every_program", "harness", "integration", "plain"];
+    assert_eq!(seen, expected, "{:?}", tests.files);
 }
 
 #[test]
-fn the_program_says_what_cargo_compiled() {
-    let built = fixture("app").args(["--bins"]).build();
-    let archive = built.jemalloc.as_ref().expect("jemalloc was built");
-    let version = std::fs::read(archive).unwrap();
-    let out = built.run("fixture-app", &[]);
-    let line = out.lines().next().unwrap();
-    let version_in_line = line.split(' ').nth(1).unwrap();
-    assert!(
-        version
-            .windows(version_in_line.len() + 1)
-            .any(|w| w == format!("{version_in_line}-").as_bytes()),
-        "{line}"
-    );
+fn the_author_decides_between_the_parentheses() {
+    let built = fixture("every-program").args(["--bin", "says_system"]).build();
+    let out = built.run("says_system", &[]);
+    assert!(out.starts_with("system (global_allocator!(system))\n"), "{out}");
+    assert!(out.ends_with("done\n"), "{out}");
+    let built = fixture("every-program").features("asks-jemalloc").args(["--bins"]).build();
+    let out = built.run("says_jemalloc", &[]);
+    let line = jemalloc("global_allocator!(jemalloc)");
+    assert!(out.starts_with(&format!("{line}\n{ON_JEMALLOC}")), "{out}");
+}
+
+#[test]
+fn options_are_in_force_and_the_environment_beats_them() {
+    let built = fixture("every-program").features("asks-jemalloc").args(["--bins"]).build();
+    assert!(built.run("every-program", &[]).contains("narenas: Some(3)\n"));
+    // several strings, one of them for another system; the last flag wins
+    let out = built.run("says_jemalloc", &[]);
+    assert!(out.contains("narenas: Some(3)\ndirty_decay_ms: Some(77)\n"), "{out}");
+
+    let mut program = Command::new(built.file("every-program"));
+    let out = program.env("_RJEM_MALLOC_CONF", "narenas:5").output().unwrap();
+    assert!(String::from_utf8_lossy(&out.stdout).contains("narenas: Some(5)\n"));
+    assert_eq!(String::from_utf8_lossy(&out.stderr), "");
+}
+
+#[test]
+fn the_version_is_that_of_the_jemalloc_that_cargo_compiled() {
+    let built = fixture("every-program").args(["--bin", "every-program"]).build();
+    let archive = std::fs::read(built.jemalloc()).unwrap();
+    let out = built.run("every-program", &[]);
+    let version = format!("{}-", out.split(' ').nth(1).unwrap());
+    assert!(archive.windows(version.len()).any(|w| w == version.as_bytes()), "{out}");
+}
+
+/// A crate owns the static; its package has a program, and another package has two.
+#[test]
+fn programs_get_what_the_crate_says_that_they_link() {
+    let programs = fixture("links-that-static").args(["--package", "static-in-a-library"]);
+    for (built, line) in programs.dev_and_release() {
+        assert_eq!(built.run("static-in-a-library", &[]), format!("{line}\n"));
+        assert_eq!(built.run("prints_it", &[]), format!("{line}\n"));
+        assert_eq!(built.run("names_nothing", &[]), format!("{ON_JEMALLOC}Some(3) Some(77)\n"));
+    }
+    let built = fixture("links-that-static").features("says-nothing").build();
+    assert_eq!(built.run("prints_it", &[]), "system (library artifact)\n");
+    let out = built.run("names_nothing", &[]);
+    assert!(out.starts_with("box: not jemalloc; strdup: not jemalloc\n"), "{out}");
 }

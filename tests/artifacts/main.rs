@@ -1,25 +1,24 @@
 //! Real artifacts: each test builds fixtures with real Cargo and looks at what comes out. They are
 //! one program because they need no allocator of their own, and one jemalloc does for all of them;
-//! those that take another are in `tests/builds`.
+//! those that take another, or a program that is not everywhere, are in `tests/more`.
 
 #[path = "../support/hosts.rs"]
 mod hosts;
 #[path = "../support/mod.rs"]
 mod support;
 
-use alloc_inspect as inspect;
-
+mod author;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod callers;
-mod conf;
+mod dependencies;
 mod executables;
-mod features;
 mod libraries;
+#[cfg(target_os = "linux")]
+mod note;
 mod overrides;
-mod prefer_dynamic;
-mod refusals;
-mod sanitizers;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-mod seat;
-mod versions;
-mod wrapper;
+mod vendors;
+#[cfg(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu"))]
+mod without_cargo;
+#[cfg(target_os = "linux")]
+mod zero_cost;

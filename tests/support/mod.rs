@@ -30,11 +30,11 @@ pub struct Fixture {
     toolchain: Option<&'static str>,
 }
 
-/// `cargo build --package fixture-NAME`
+/// `cargo build --package NAME`
 pub fn fixture(name: &str) -> Fixture {
     Fixture {
         command: "build",
-        args: vec!["--package".into(), format!("fixture-{name}")],
+        args: vec!["--package".into(), name.into()],
         rustc_args: vec![],
         env: vec![],
         rustflags: String::new(),
@@ -115,10 +115,9 @@ impl Fixture {
         {
             cargo.env_remove(unset);
         }
-        // With these features jemalloc is built once more, and its speed is not what is tested. For
-        // the last two, which do not touch, the fixtures turn both on and share one.
+        // With these features jemalloc is built once more, and its speed is not what is tested.
         let features = self.argument("--features");
-        if ["override-malloc", "jemalloc-in-libraries", "stats"]
+        if ["override-malloc", "jemalloc-in-libraries"]
             .iter()
             .any(|feature| features.is_some_and(|features| features.contains(feature)))
         {
@@ -203,6 +202,15 @@ impl Fixture {
         Built { folder, files, jemalloc }
     }
 
+    /// Builds, and returns the file of the library with this name.
+    pub fn artifact(&self, name: &str) -> PathBuf {
+        let (success, messages, stderr) = self.messages();
+        assert!(success, "{stderr}");
+        let artifacts = messages.iter().filter(|m| m["reason"] == "compiler-artifact");
+        let mut named = artifacts.filter(|m| m["target"]["name"] == name);
+        named.next_back().expect(name)["filenames"][0].as_str().unwrap().into()
+    }
+
     /// Builds in both profiles, the optimised one with the other's jemalloc, whose version is not
     /// known to it; with the line that a program on jemalloc prints.
     pub fn dev_and_release(&self) -> [(Built, String); 2] {
@@ -211,27 +219,15 @@ impl Fixture {
         [(dev, jemalloc("executable artifact")), (release, "jemalloc (executable artifact)".into())]
     }
 
-    /// Builds what must not compile, and returns rustc's errors: message, file and line.
-    pub fn errors(&self) -> Vec<(String, String, u64)> {
+    /// Builds what must not compile, and returns rustc's errors.
+    pub fn errors(&self) -> Vec<String> {
         let (success, messages, stderr) = self.messages();
         assert!(!success, "{:?} {:?} compiles", self.args, self.rustflags);
-        let mut errors = Vec::new();
-        for message in messages.iter().filter(|m| m["reason"] == "compiler-message") {
-            let message = &message["message"];
-            // rustc ends with a summary that points nowhere
-            if message["level"] == "error" && !message["spans"].as_array().unwrap().is_empty() {
-                let mut span = &message["spans"][0];
-                // from the macro that complains out to the line that a user wrote
-                while !span["expansion"].is_null() {
-                    span = &span["expansion"]["span"];
-                }
-                errors.push((
-                    message["message"].as_str().unwrap().to_owned(),
-                    span["file_name"].as_str().unwrap().to_owned(),
-                    span["line_start"].as_u64().unwrap(),
-                ));
-            }
-        }
+        let messages = messages.iter().map(|m| &m["message"]).filter(|m| m["level"] == "error");
+        // rustc ends with a summary that points nowhere
+        let errors = messages.filter(|m| !m["spans"].as_array().unwrap().is_empty());
+        let errors: Vec<_> =
+            errors.map(|m| m["message"].as_str().unwrap().to_owned()).collect();
         assert!(!errors.is_empty(), "{stderr}");
         errors
     }
@@ -274,7 +270,7 @@ pub struct Built {
 }
 
 impl Built {
-    /// The one file with this name, as `fixture-app` or `libfixture_plugin.so`, whatever hash Cargo
+    /// The one file with this name, as `every-program` or `libsays_nothing.so`, whatever hash Cargo
     /// put behind it.
     pub fn file(&self, name: &str) -> &Path {
         let (stem, extension) = name.split_once('.').map_or((name, None), |(s, e)| (s, Some(e)));
@@ -320,14 +316,17 @@ pub fn run(command: &mut Command) -> String {
     stdout
 }
 
-/// What stands in the file for whoever does not run it.
-pub fn note(file: &Path) -> String {
-    let out = run(Command::new("readelf").args(["-p", ".note.alloc-switch"]).arg(file));
-    let line = out.lines().find_map(|line| line.split_once("(")).map(|(head, rest)| {
-        let name = head.rsplit("  ").next().unwrap().trim_start();
-        format!("{name}({rest}")
-    });
-    line.unwrap_or_else(|| panic!("no note in {}:\n{out}", file.display()))
+/// A rustc that states another vendor of the target, as the compilers of distributions do.
+pub fn rustc_by_vendor(vendor: &str) -> PathBuf {
+    let rustc = env::var("RUSTC").unwrap_or("rustc".into());
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(vendor).join("rustc");
+    let text = format!(
+        "#!/bin/sh\ncase \"$*\" in\n*--print=cfg*) '{rustc}' \"$@\" | \
+         sed 's/^target_vendor=\"unknown\"/target_vendor=\"{vendor}\"/' ;;\n\
+         *) exec '{rustc}' \"$@\" ;;\nesac\n"
+    );
+    script(&path, &text);
+    path
 }
 
 /// A command that inherits nothing of Cargo's environment, for `cargo test` sets `CARGO` too.
@@ -390,7 +389,7 @@ pub fn script(path: &Path, text: &str) {
 
 /// Compiles a C program with the platform's compiler.
 pub fn cc(source: &str, out: &Path, args: &[&OsStr]) -> PathBuf {
-    let source = Path::new(ROOT).join("tests/hosts").join(source);
+    let source = Path::new(ROOT).join("tests/c").join(source);
     run(Command::new("cc").arg("-Wall").arg("-o").arg(out).arg(source).args(args));
     out.to_owned()
 }

@@ -1,0 +1,83 @@
+//! What a file says of itself for whoever does not run it, in each way in which it may be linked.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::hosts::report;
+use crate::support::{fixture, jemalloc, run};
+
+/// The notes in a file, by the marker in front of each, whatever the file's format.
+fn notes(file: &Path) -> Vec<String> {
+    let bytes = fs::read(file).unwrap();
+    // Put together, so that this program does not hold it.
+    let marker = [&13_u32.to_ne_bytes()[..]].concat();
+    let name = ["alloc", "-switch\0\0\0\0"].concat();
+    let mut found = Vec::new();
+    for (at, window) in bytes.windows(name.len()).enumerate() {
+        if window == name.as_bytes() && at >= 12 && bytes[at - 12..at - 8] == marker[..] {
+            let len = u32::from_ne_bytes(bytes[at - 8..at - 4].try_into().unwrap()) as usize;
+            let text = &bytes[at + name.len()..at + name.len() + len];
+            found.push(String::from_utf8(text.to_vec()).unwrap());
+        }
+    }
+    found
+}
+
+#[test]
+fn a_program_says_in_its_file_what_it_prints() {
+    let built = fixture("every-program").args(["--bins"]).build();
+    for (program, line) in [
+        ("every-program", jemalloc("executable artifact")),
+        ("says_jemalloc", jemalloc("global_allocator!(jemalloc)")),
+        ("says_system", "system (global_allocator!(system))".to_owned()),
+    ] {
+        let file = built.file(program);
+        assert_eq!(notes(file), [line.as_str()], "{program}");
+        // ELF's own way to read it, and `alloc-inspect`'s
+        let readelf = run(Command::new("readelf").arg("-n").arg(file));
+        assert!(readelf.contains("alloc-switch"), "{readelf}");
+        let decisions: Vec<_> = report(file).decisions.into_iter().map(|d| d.text).collect();
+        assert_eq!(decisions, [line.as_str()], "{program}");
+
+        let stripped = built.folder.join("stripped");
+        run(Command::new("strip").arg("-o").arg(&stripped).arg(file));
+        assert_eq!(notes(&stripped), [line], "{program}, stripped");
+    }
+}
+
+#[test]
+fn an_authors_allocator_is_in_the_note() {
+    let built = fixture("callers").args(["--bin", "custom"]).build();
+    let line = built.run("custom", &[]);
+    let said = notes(built.file("custom"));
+    assert_eq!(said.len(), 1, "{said:?}");
+    // The type as the author wrote it; the program prints it as rustc does.
+    assert_eq!(said[0], "Of (global_allocator!(custom))", "{line}");
+}
+
+#[test]
+fn a_library_on_the_system_allocator_has_no_note() {
+    let built = fixture("libraries").args(["--example", "says_nothing"]).build();
+    assert_eq!(notes(built.file("libsays_nothing.so")), [""; 0]);
+    let built = fixture("bin-and-cdylib").build();
+    assert_eq!(notes(built.file("libbin_and_cdylib.so")), [""; 0]);
+}
+
+/// Linkers drop what they think nobody reads. GNU ld and rust-lld are there with Rust and binutils.
+#[test]
+fn no_linker_and_no_optimisation_drops_it() {
+    let archive = fixture("every-program").command("check").build().jemalloc();
+    let release = ["--release", "--bin", "every-program"];
+    for flags in [
+        "-Clink-arg=-fuse-ld=bfd",
+        "-Clink-self-contained=+linker -Zunstable-options -Clinker-features=+lld",
+        "-Clink-arg=-Wl,--gc-sections -Clto=fat -Cembed-bitcode=yes",
+        "-Cstrip=symbols",
+    ] {
+        let program = fixture("every-program").args(release).rustflags(flags);
+        let built = program.env("RUSTC_BOOTSTRAP", "1").prebuilt_jemalloc(&archive).build();
+        let line = built.run("every-program", &[]).lines().next().unwrap().to_owned();
+        assert_eq!(notes(built.file("every-program")), [line], "{flags}");
+    }
+}

@@ -1,0 +1,7 @@
+//! ?
+
+use alloc_switch::Chosen;
+
+static ALLOCATOR: Chosen<()> = Chosen(());
+
+fn main() {}

@@ -1,0 +1,6 @@
+//! ?
+//! (with jemalloc)
+
+alloc_switch::global_allocator!(conf = "tcache:yes");
+
+fn main() {}

@@ -1,0 +1,18 @@
+//! ?
+//! (with jemalloc)
+
+macro_rules! times_16 {
+    ($text:expr) => {
+        concat!(
+            $text, $text, $text, $text, $text, $text, $text, $text, //
+            $text, $text, $text, $text, $text, $text, $text, $text
+        )
+    };
+}
+
+// 64 KiB are one pair
+alloc_switch::global_allocator!(
+    conf = concat!("narenas:", times_16!(times_16!(times_16!("xxxxxxxxxxxxxxxx"))))
+);
+
+fn main() {}

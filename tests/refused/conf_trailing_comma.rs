@@ -1,0 +1,5 @@
+//! ?
+
+alloc_switch::global_allocator!(static ALLOCATOR, conf = "narenas:4,");
+
+fn main() {}

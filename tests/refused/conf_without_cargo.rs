@@ -1,0 +1,6 @@
+//! ?
+//! (without Cargo)
+
+alloc_switch::global_allocator!(conf = "narenas:4");
+
+fn main() {}

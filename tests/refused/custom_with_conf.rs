@@ -1,0 +1,8 @@
+//! ?
+
+alloc_switch::global_allocator!(
+    custom: std::alloc::System = std::alloc::System,
+    conf = "narenas:4"
+);
+
+fn main() {}

@@ -1,0 +1,4 @@
+//! ?
+//! (cdylib, with jemalloc)
+
+alloc_switch::global_allocator!(pub static ALLOCATOR = jemalloc);

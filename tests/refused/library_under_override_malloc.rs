@@ -1,0 +1,4 @@
+//! ?
+//! (cdylib, with override-malloc)
+
+alloc_switch::global_allocator!();

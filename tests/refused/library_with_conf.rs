@@ -1,0 +1,4 @@
+//! ?
+//! (cdylib)
+
+alloc_switch::global_allocator!(conf = "narenas:4");

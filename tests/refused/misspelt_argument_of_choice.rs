@@ -1,0 +1,5 @@
+//! ?
+
+const CHOICE: alloc_switch::Choice = alloc_switch::choice!(jemaloc);
+
+fn main() {}

@@ -1,0 +1,5 @@
+//! ?
+
+type Inner = alloc_switch::switch!(jemaloc);
+
+fn main() {}

@@ -1,0 +1,5 @@
+//! ?
+
+alloc_switch::global_allocator!(config = "narenas:4");
+
+fn main() {}

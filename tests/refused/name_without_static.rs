@@ -1,0 +1,5 @@
+//! ?
+
+alloc_switch::global_allocator!(pub ALLOCATOR = jemalloc);
+
+fn main() {}

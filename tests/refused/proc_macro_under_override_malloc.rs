@@ -1,0 +1,4 @@
+//! ?
+//! (proc-macro, with override-malloc)
+
+alloc_switch::global_allocator!();

@@ -1,0 +1,4 @@
+//! ?
+//! (proc-macro)
+
+alloc_switch::global_allocator!(conf = "narenas:4");

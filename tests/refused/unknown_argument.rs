@@ -1,0 +1,5 @@
+//! ?
+
+alloc_switch::global_allocator!(mimalloc);
+
+fn main() {}

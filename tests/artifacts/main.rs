@@ -2,6 +2,9 @@
 //! one program because they need no allocator of their own, and one jemalloc does for all of them;
 //! those that take another, or a program that is not everywhere, are in `tests/more`.
 
+/// The folder of the workspace.
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
 #[path = "../support/hosts.rs"]
 mod hosts;
 #[path = "../support/mod.rs"]
@@ -12,6 +15,8 @@ mod author;
 mod callers;
 mod dependencies;
 mod executables;
+#[cfg(target_os = "linux")]
+mod handles;
 mod libraries;
 #[cfg(target_os = "linux")]
 mod note;

@@ -8,6 +8,9 @@
 //!   Without these words it is refused in any build;
 //! * `with override-malloc`: under that feature alone.
 
+/// The folder of the workspace.
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -15,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use serde_json::Value;
-use support::{bare, fixture, ROOT};
+use support::{bare, fixture};
 
 /// alloc-switch as Cargo has built it: its own file, and the folder with those that it names.
 struct Library {

@@ -64,3 +64,12 @@ fn prefer_dynamic_is_found_in_every_spelling() {
         assert!(!on(flags), "{flags:?}");
     }
 }
+
+#[test]
+fn versions_are_compared_as_numbers() {
+    use rule::numbers;
+
+    assert_eq!(numbers("5.3.1"), [5, 3, 1]);
+    assert!(numbers("5.10.0") > numbers("5.3.1") && numbers("5.3.0") < numbers("5.3.1"));
+    assert!(numbers("4.99.9") < numbers("5.0.0") && numbers("10.0.0") > numbers("9.9.9"));
+}

@@ -66,11 +66,11 @@ fn another_vendors_aarch64_has_to_be_told() {
     }
 }
 
-/// A listed target with the jemalloc that is linked by default needs nothing.
+/// With the jemalloc that is linked by default. Of arm64e, which nobody has run, it does not know the
+/// name.
 #[test]
-fn nothing_on_the_list_has_to_be_told() {
-    for facts in triples() {
-        let target = facts.target();
-        assert!(!target.is_listed() || target.lg_page(false).is_none(), "{}", facts.triple);
-    }
+fn one_target_on_the_list_has_to_be_told() {
+    let listed = triples().iter().filter(|facts| facts.target().is_listed());
+    let told = listed.filter(|facts| facts.target().lg_page(false).is_some());
+    assert_eq!(told.map(|facts| &*facts.triple).collect::<Vec<_>>(), ["arm64e-apple-darwin"]);
 }

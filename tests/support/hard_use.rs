@@ -5,10 +5,14 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::hint::black_box;
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc;
 use std::thread;
 
+#[cfg(feature = "handle")]
+use alloc_switch::Handle;
+#[cfg(feature = "in-place")]
 use alloc_switch::InPlaceAlloc;
 
 use crate::process::{in_bare_thread, in_fork, rounds, MIB};
@@ -120,6 +124,34 @@ impl Model {
     }
 }
 
+/// What the allocator says of a block's size, as far as the feature `in-place` asks it.
+///
+/// # Safety
+///
+/// The block has this layout.
+unsafe fn usable_size(_block: *mut u8, layout: Layout) -> usize {
+    #[cfg(feature = "in-place")]
+    // SAFETY: the block has this layout, as the caller promises.
+    return unsafe { ALLOCATOR.usable_size(_block, layout) };
+    #[cfg(not(feature = "in-place"))]
+    layout.size()
+}
+
+/// # Safety
+///
+/// The block has this layout, and the size is one that a layout can have.
+unsafe fn reallocate_inplace(
+    _block: *mut u8,
+    _layout: Layout,
+    _size: usize,
+) -> Option<NonNull<u8>> {
+    #[cfg(feature = "in-place")]
+    // SAFETY: as the caller promises.
+    return unsafe { ALLOCATOR.reallocate_inplace(_block, _layout, _size) };
+    #[cfg(not(feature = "in-place"))]
+    None
+}
+
 fn allocate(random: &mut Random, model: &Model) -> Option<Block> {
     let layout = Layout::from_size_align(random.size(), random.align()).unwrap();
     if model.bytes + layout.size() > Model::MOST {
@@ -136,7 +168,7 @@ fn allocate(random: &mut Random, model: &Model) -> Option<Block> {
                 "{layout:?} is not zeroed"
             );
         }
-        (ptr, ALLOCATOR.usable_size(ptr, layout))
+        (ptr, usable_size(ptr, layout))
     };
     let block = Block { ptr, layout, usable, tag: random.next() as u8 };
     block.fill();
@@ -166,7 +198,7 @@ fn reallocate(mut block: Block, size: usize) -> Block {
         assert!(!ptr.is_null(), "{:?} to {size}", block.layout);
         block.ptr = ptr;
         block.layout = Layout::from_size_align(size, block.layout.align()).unwrap();
-        block.usable = ALLOCATOR.usable_size(ptr, block.layout);
+        block.usable = usable_size(ptr, block.layout);
     }
     block.check(size.min(old), old);
     block.fill();
@@ -178,13 +210,13 @@ fn resize(mut block: Block, size: usize) -> Block {
     let old = block.layout.size();
     // SAFETY: the block has its layout, and the new pointer takes the old one's place.
     unsafe {
-        match ALLOCATOR.reallocate_inplace(block.ptr, block.layout, size) {
+        match reallocate_inplace(block.ptr, block.layout, size) {
             Some(ptr) => {
                 assert_eq!(ptr.as_ptr(), block.ptr, "it never moves");
                 block.ptr = ptr.as_ptr();
                 block.check(size.min(old), old);
                 block.layout = Layout::from_size_align(size, block.layout.align()).unwrap();
-                block.usable = ALLOCATOR.usable_size(block.ptr, block.layout);
+                block.usable = usable_size(block.ptr, block.layout);
                 block.fill();
             }
             None => block.check(old, old),
@@ -205,7 +237,7 @@ fn ask_too_much(block: &Block) {
             assert!(black_box(ALLOCATOR.alloc(layout)).is_null());
             assert!(black_box(ALLOCATOR.alloc_zeroed(layout)).is_null());
             assert!(black_box(ALLOCATOR.realloc(block.ptr, block.layout, size)).is_null());
-            assert_eq!(ALLOCATOR.reallocate_inplace(block.ptr, block.layout, size), None);
+            assert_eq!(reallocate_inplace(block.ptr, block.layout, size), None);
         }
     }
     block.check(block.layout.size(), block.layout.size());
@@ -402,6 +434,7 @@ fn fork_under_load() {
                     let good =
                         (0..3).all(|_| some_work() == WORK) && held.iter().all(|&byte| byte == 7);
                     drop(held);
+                    #[cfg(feature = "handle")]
                     let _ = ALLOCATOR.purge();
                     let mut work = 0;
                     in_bare_thread(|| work = some_work());

@@ -50,6 +50,7 @@ pub fn small_blocks(bytes: usize) -> Vec<Box<[u8; 2048]>> {
 }
 
 /// The kernel sees that a purge gives memory back, or the allocator says that it cannot.
+#[cfg(feature = "handle")]
 pub fn purge_gives_memory_back(allocator: &dyn alloc_switch::Handle, can: bool) {
     let _alone = alone();
     let before = resident();

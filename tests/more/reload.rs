@@ -12,7 +12,7 @@ const ROUNDS: usize = 1000;
 fn reload(built: &Built, how: &str) -> (usize, usize, usize) {
     let host =
         cc("reload.c", &built.folder.join("reload"), &["-ldl".as_ref(), "-lpthread".as_ref()]);
-    let library = built.file("libfixture_handled.so");
+    let library = built.file("libplugin_with_a_handle.so");
     let out = support::run(Command::new(host).arg(library).args([&ROUNDS.to_string(), how]));
     let lines: Vec<Vec<usize>> = out
         .lines()
@@ -29,8 +29,8 @@ fn nothing_grew((resident, mapped, _): (usize, usize, usize)) {
 }
 
 #[test]
-fn on_the_system_allocator() {
-    let built = fixture("handled").args(["--lib"]).build();
+fn a_library_on_the_system_allocator_leaves_nothing_behind() {
+    let built = fixture("uses-a-handle").args(["--example", "plugin_with_a_handle"]).build();
     let (resident, mapped, gone) = reload(&built, "thread");
     nothing_grew((resident, mapped, gone));
     assert_eq!(gone, ROUNDS, "it was unloaded each time");
@@ -41,9 +41,9 @@ fn on_the_system_allocator() {
 }
 
 #[test]
-fn on_jemalloc() {
-    let built = fixture("handled")
-        .args(["--lib"])
+fn a_library_on_jemalloc_stays_loaded() {
+    let built = fixture("uses-a-handle")
+        .args(["--example", "plugin_with_a_handle"])
         .features("jemalloc-in-libraries,writes-jemalloc")
         .build();
     for how in ["thread", "outlive", "main"] {

@@ -2,8 +2,6 @@
 //! by Cargo, stripped, linked by `cc`; Mach-O and PE are put together here around the read-only
 //! data of a real program. The tests that need no jemalloc are its own.
 
-mod support;
-
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,17 +10,17 @@ use std::sync::OnceLock;
 
 use alloc_inspect::{inspect, inspect_all, Format, Kind, Report, ENOUGH, ENVIRONMENT, MESSAGES};
 use object::{Object, ObjectSection};
-use support::{fixture, run, Built};
+use crate::support::{self, fixture, run, Built};
 
 /// The program on jemalloc that most tests look at.
 fn app() -> &'static Built {
     static APP: OnceLock<Built> = OnceLock::new();
-    APP.get_or_init(|| fixture("app").args(["--bins"]).build())
+    APP.get_or_init(|| fixture("every-program").args(["--bin", "every-program"]).build())
 }
 
 fn plugin() -> &'static Built {
     static PLUGIN: OnceLock<Built> = OnceLock::new();
-    PLUGIN.get_or_init(|| fixture("plugin").build())
+    PLUGIN.get_or_init(|| fixture("libraries").args(["--example", "says_nothing"]).build())
 }
 
 /// A folder for what one test writes.
@@ -56,10 +54,7 @@ fn cc<'a>(
 }
 
 fn jemalloc_version() -> String {
-    alloc_switch::Choice::new(alloc_switch::Reason::Executable)
-        .version()
-        .expect("unset JEMALLOC_OVERRIDE")
-        .to_owned()
+    support::jemalloc("").split(' ').nth(1).unwrap().to_owned()
 }
 
 const NATIVE: Format = if cfg!(target_vendor = "apple") { Format::MachO } else { Format::Elf };
@@ -67,7 +62,7 @@ const NATIVE: Format = if cfg!(target_vendor = "apple") { Format::MachO } else {
 #[test]
 fn a_program_on_jemalloc_and_the_same_stripped() {
     let folder = folder("program");
-    let whole = look(app().file("fixture-app"));
+    let whole = look(app().file("every-program"));
     assert_eq!((whole.format, whole.kind), (NATIVE, Kind::Executable));
     let jemalloc = whole.jemalloc.as_ref().expect("a program carries jemalloc");
     assert_eq!(
@@ -81,7 +76,7 @@ fn a_program_on_jemalloc_and_the_same_stripped() {
     );
     assert_eq!(whole.can_be_dlopened(), None);
 
-    let stripped = strip(app().file("fixture-app"), &folder);
+    let stripped = strip(app().file("every-program"), &folder);
     let stripped = look(&stripped);
     assert_eq!(stripped.jemalloc_symbols, [""; 0]);
     assert_eq!(stripped.to_string(), whole.to_string());
@@ -104,7 +99,7 @@ fn a_program_on_jemalloc_and_the_same_stripped() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_program_without_section_headers() {
-    let mut bytes = fs::read(strip(app().file("fixture-app"), &folder("sections"))).unwrap();
+    let mut bytes = fs::read(strip(app().file("every-program"), &folder("sections"))).unwrap();
     let before = inspect(&bytes).unwrap();
     let (table, counts) =
         if bytes[4] == 2 { (0x28..0x30, 0x3a..0x40) } else { (0x20..0x24, 0x2e..0x34) };
@@ -151,8 +146,8 @@ fn archives_with_and_without() {
     );
 
     let built =
-        fixture("archive").args(["--no-default-features", "--features", "jemalloc"]).build();
-    let without = look(built.file("libfixture_archive.a"));
+        fixture("libraries").args(["--example", "archive_without_a_macro"]).build();
+    let without = look(built.file("libarchive_without_a_macro.a"));
     assert_eq!(
         (without.kind, without.jemalloc.as_ref(), without.jemalloc_symbols.len()),
         (Kind::Archive, None, 0)
@@ -321,8 +316,8 @@ fn universal_files() {
 #[test]
 fn expectations_and_exit_status() {
     let (app, plugin) = (
-        app().file("fixture-app"),
-        plugin().file(&format!("libfixture_plugin.{}", dll_extension())),
+        app().file("every-program"),
+        plugin().file(&format!("libsays_nothing.{}", dll_extension())),
     );
     let (app, plugin) = (app.to_str().unwrap(), plugin.to_str().unwrap());
     let (app_line, plugin_line) =
@@ -460,7 +455,7 @@ fn flipped_bytes_never_panic() {
 /// A small real file of each format and kind.
 fn specimens(test: &str) -> Vec<(String, Vec<u8>)> {
     let folder = folder(test);
-    let program = strip(app().file("fixture-app"), &folder);
+    let program = strip(app().file("every-program"), &folder);
     let object = cc(&folder, "object.o", "int shared(void) { return 1; }", ["-c", "-fPIC"]);
     let library = cc(&folder, "library.so", "int shared(void) { return 1; }", ["-shared", "-fPIC"]);
     let archive = folder.join("archive.a");
@@ -481,7 +476,7 @@ fn specimens(test: &str) -> Vec<(String, Vec<u8>)> {
 fn jemalloc_strings() -> Vec<u8> {
     static STRINGS: OnceLock<Vec<u8>> = OnceLock::new();
     let read = || {
-        let bytes = fs::read(app().file("fixture-app")).unwrap();
+        let bytes = fs::read(app().file("every-program")).unwrap();
         let file = object::File::parse(&*bytes).unwrap();
         let sections = [".rodata", "__cstring"].map(|name| file.section_by_name(name));
         sections

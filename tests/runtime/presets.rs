@@ -22,7 +22,7 @@ macro_rules! preset {
 }
 
 #[cfg(alloc_switch_jemalloc)]
-#[path = "mallctl.rs"]
+#[path = "../support/mallctl.rs"]
 mod mallctl;
 
 #[cfg(alloc_switch_jemalloc)]
@@ -47,12 +47,6 @@ pub fn in_force(options: &str) {
 /// An option, as the text that would set it; `like` is such a text.
 #[cfg(alloc_switch_jemalloc)]
 fn option(key: &str, like: &str) -> String {
-    if key == "narenas_ratio" {
-        // It cannot be read back itself.
-        let narenas = read::<u32>(c"opt.narenas").unwrap();
-        assert_eq!(narenas % processors(), 0, "{narenas}");
-        return (narenas / processors()).to_string();
-    }
     let key = CString::new(format!("opt.{key}")).unwrap();
     if let "true" | "false" = like {
         read::<bool>(&key).expect("a bool").to_string()
@@ -67,15 +61,6 @@ fn option(key: &str, like: &str) -> String {
         // SAFETY: jemalloc's option values are C strings that stay.
         unsafe { CStr::from_ptr(text) }.to_str().unwrap().to_owned()
     }
-}
-
-/// How many this program may run on, as jemalloc counts them.
-#[cfg(alloc_switch_jemalloc)]
-fn processors() -> u32 {
-    let status = std::fs::read_to_string("/proc/self/status")
-        .expect("narenas_ratio is in presets for Linux only");
-    let mask = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed:\t")).unwrap();
-    mask.chars().filter_map(|digit| digit.to_digit(16)).map(u32::count_ones).sum()
 }
 
 /// This program starts without a word on standard error, where jemalloc puts what it does not

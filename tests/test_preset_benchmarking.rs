@@ -1,7 +1,0 @@
-//! A preset, alone in its program because options are the process's.
-
-#[macro_use]
-#[path = "support/presets.rs"]
-mod presets;
-
-preset!(BENCHMARKING);

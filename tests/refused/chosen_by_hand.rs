@@ -1,4 +1,4 @@
-//! ?
+//! E0423 cannot initialize a tuple struct which contains private fields
 
 use alloc_switch::Chosen;
 

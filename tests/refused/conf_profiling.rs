@@ -1,4 +1,4 @@
-//! ?
+//! alloc-switch: in `conf`, "prof:true" needs heap profiles in jemalloc: turn on the feature `profiling`
 //! (with jemalloc)
 
 alloc_switch::global_allocator!(conf = "prof:true,lg_prof_sample:19");

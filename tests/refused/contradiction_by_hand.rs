@@ -1,4 +1,4 @@
-//! ?
+//! E0277 the trait bound `alloc_switch::__private::Code<6>: alloc_switch::__private::Decode` is not satisfied
 
 use alloc_switch::Chosen;
 use alloc_switch::__private::{Code, Decode};

@@ -1,4 +1,4 @@
-//! ?
+//! E0277 the trait bound `NoAllocator: GlobalAlloc` is not satisfied
 
 struct NoAllocator;
 

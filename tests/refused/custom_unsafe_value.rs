@@ -1,12 +1,7 @@
-//! ?
+//! E0133 call to unsafe function `zeroed` is unsafe and requires unsafe function or block
 
 #![forbid(unsafe_code)]
 
-/// What no caller keeps a promise for.
-const unsafe fn dangerous() -> std::alloc::System {
-    std::alloc::System
-}
-
-alloc_switch::global_allocator!(custom: std::alloc::System = dangerous());
+alloc_switch::global_allocator!(custom: std::alloc::System = std::mem::zeroed());
 
 fn main() {}

@@ -1,4 +1,4 @@
-//! ?
+//! alloc-switch: `custom` and `conf` cannot be combined: `conf` sets jemalloc's options
 
 alloc_switch::global_allocator!(
     custom: std::alloc::System = std::alloc::System,

@@ -1,4 +1,4 @@
-//! ?
+//! E0277 `Cell<u8>` cannot be shared between threads safely
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

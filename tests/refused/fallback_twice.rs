@@ -1,4 +1,4 @@
-//! ?
+//! alloc-switch: `fallback` is given twice: write one, of a type that your own `cfg` chooses
 
 alloc_switch::global_allocator!(
     fallback: std::alloc::System = std::alloc::System,

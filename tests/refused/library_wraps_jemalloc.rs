@@ -1,5 +1,8 @@
-//! ?
+//! alloc-switch: this is a library, in which `jemalloc` is not permitted: write `global_allocator!(executable)` if it is linked into programs; if it is loaded as a shared library (cdylib), turn on the feature `jemalloc-in-libraries`
 //! (cdylib, with jemalloc)
 
 /// A wrapper may hold it.
-pub type Inner = alloc_switch::switch!(jemalloc);
+pub fn inner() -> impl std::alloc::GlobalAlloc {
+    type Inner = alloc_switch::switch!(jemalloc);
+    Inner::new()
+}

@@ -1,4 +1,4 @@
-//! ?
+//! alloc-switch: `jemaloc` is not understood: did you mean `jemalloc`, `system`, `executable` or `custom: TYPE = EXPR`?
 
 type Inner = alloc_switch::switch!(jemaloc);
 

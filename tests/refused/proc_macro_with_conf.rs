@@ -1,4 +1,4 @@
-//! ?
+//! alloc-switch: `conf` has no effect in a procedural macro, which gets the system allocator: remove it
 //! (proc-macro)
 
 alloc_switch::global_allocator!(conf = "narenas:4");

@@ -1,4 +1,4 @@
-//! ?
+//! alloc-switch: `system` and `conf` cannot be combined: `conf` sets jemalloc's options
 
 alloc_switch::global_allocator!(system, conf = "narenas:4");
 

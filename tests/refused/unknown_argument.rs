@@ -1,4 +1,4 @@
-//! ?
+//! alloc-switch: `mimalloc` is not understood: did you mean `jemalloc`, `system`, `executable` or `custom: TYPE = EXPR`?
 
 alloc_switch::global_allocator!(mimalloc);
 

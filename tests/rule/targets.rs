@@ -8,7 +8,7 @@ use cargo_platform::{Cfg, Platform};
 use serde_json::Value;
 
 use crate::rule::BuildFacts;
-use crate::triples::{output, rustc, triple, triples, Facts};
+use crate::triples::{output, triple, triples, Facts};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 

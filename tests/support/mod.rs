@@ -13,7 +13,7 @@ use std::{env, fs};
 
 use serde_json::Value;
 
-pub use crate::ROOT;
+pub(crate) use crate::ROOT;
 
 /// Cargo overwrites `target/debug/NAME` when NAME is built another way, so building and taking the
 /// file away is one step; for each target directory a lock of its own.

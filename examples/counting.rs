@@ -1,10 +1,8 @@
-//! An allocator of one's own that counts, around whichever allocator the rule chooses.
+//! A wrapper that counts, around whichever allocator the rule chooses. Rust's own
+//! `#[global_allocator]` registers it as it stands; the vetoes apply to what is inside.
 
 use std::alloc::{GlobalAlloc, Layout};
-use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
-use alloc_switch::InPlaceAlloc;
 
 /// Counts the bytes that are held, and the most that ever were.
 struct Counting<A> {
@@ -36,7 +34,7 @@ impl<A> Counting<A> {
 // SAFETY: every function is the inner allocator's, and counting does not allocate.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promise.
+        // SAFETY: the layout has a size, as the caller promises.
         let ptr = unsafe { self.inner.alloc(layout) };
         if !ptr.is_null() {
             self.resized(0, layout.size());
@@ -45,7 +43,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promise.
+        // SAFETY: the layout has a size, as the caller promises.
         let ptr = unsafe { self.inner.alloc_zeroed(layout) };
         if !ptr.is_null() {
             self.resized(0, layout.size());
@@ -55,12 +53,13 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
 
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
         self.resized(layout.size(), 0);
-        // SAFETY: the caller's promise.
+        // SAFETY: the block is the inner allocator's, with this layout, as the caller promises.
         unsafe { self.inner.dealloc(ptr, layout) }
     }
 
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        // SAFETY: the caller's promise.
+        // SAFETY: the block is the inner allocator's, with this layout, and the new size is one
+        // that a layout may have, as the caller promises.
         let new = unsafe { self.inner.realloc(ptr, layout, new_size) };
         if !new.is_null() {
             self.resized(layout.size(), new_size);
@@ -69,31 +68,10 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
     }
 }
 
-// SAFETY: both functions are the inner allocator's.
-unsafe impl<A: InPlaceAlloc> InPlaceAlloc for Counting<A> {
-    unsafe fn usable_size(&self, ptr: *mut u8, layout: Layout) -> usize {
-        // SAFETY: the caller's promise.
-        unsafe { self.inner.usable_size(ptr, layout) }
-    }
+type Inner = alloc_switch::switch!();
 
-    unsafe fn reallocate_inplace(
-        &self,
-        ptr: *mut u8,
-        layout: Layout,
-        new_size: usize,
-    ) -> Option<NonNull<u8>> {
-        // SAFETY: the caller's promise.
-        let block = unsafe { self.inner.reallocate_inplace(ptr, layout, new_size) }?;
-        self.resized(layout.size(), new_size);
-        Some(block)
-    }
-}
-
-// `switch!()` is a type where a type stands, and its value where a value does.
-alloc_switch::global_allocator!(
-    static ALLOCATOR: Counting<alloc_switch::switch!()> = Counting::new(alloc_switch::switch!()),
-    conf = "dirty_decay_ms:1000"
-);
+#[global_allocator]
+static ALLOCATOR: Counting<Inner> = Counting::new(Inner::new());
 
 fn main() {
     println!("{}", ALLOCATOR.inner); // the first line allocates a buffer, which stays

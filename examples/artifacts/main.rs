@@ -13,7 +13,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::{env, fs};
 
 use alloc_inspect::{Kind, Report};
-use alloc_switch::{Allocator, Choice, Reason};
+use alloc_switch::{Choice, Reason};
 use serde_json::Value;
 
 /// This program is an executable too, and what holds for a whole build (the target, a cfg, a feature) holds for it.
@@ -24,10 +24,11 @@ const FEATURES: [(&str, bool); 7] = [
     ("jemalloc", cfg!(feature = "jemalloc")),
     ("jemalloc-in-libraries", cfg!(feature = "jemalloc-in-libraries")),
     ("override-malloc", cfg!(feature = "override-malloc")),
-    ("background-threads", cfg!(feature = "background-threads")),
     ("stats", cfg!(feature = "stats")),
     ("profiling", cfg!(feature = "profiling")),
     ("debug", cfg!(feature = "debug")),
+    // asks the running process
+    ("handle", true),
 ];
 
 const FILES: [(&str, &str); 14] = [
@@ -149,18 +150,22 @@ impl Row {
             .and_then(|(allocator, reason)| Some((allocator, reason.strip_suffix(')')?)))
             .ok_or(format!("{artifact}: not a choice and its reason: {choice}"))?;
 
-        let wanted = match HERE.reason() {
-            Reason::Executable if artifact == "proc-macro" => Choice::new(Reason::ProcMacro),
-            Reason::Executable if is_library => Choice::new(Reason::Library),
-            _ => HERE,
+        let (wanted, wants_jemalloc) = match HERE.reason() {
+            Reason::Executable if artifact == "proc-macro" => {
+                (format!("system ({})", Reason::ProcMacro.as_str()), false)
+            }
+            Reason::Executable if is_library => {
+                (format!("system ({})", Reason::Library.as_str()), false)
+            }
+            _ => (HERE.to_string(), HERE.is_jemalloc()),
         };
         // rustc puts all objects of a dependency into an archive; what counts is what a program takes out.
         let holds_jemalloc = found.has_jemalloc() && found.kind != Kind::Archive;
-        let contradiction = if choice != wanted.to_string() {
+        let contradiction = if choice != wanted {
             Some(format!("it should be {wanted}"))
-        } else if holds_jemalloc && wanted.allocator() == Allocator::System {
+        } else if holds_jemalloc && !wants_jemalloc {
             Some("the file should hold no jemalloc".into())
-        } else if !found.has_jemalloc() && wanted.allocator() == Allocator::Jemalloc {
+        } else if !found.has_jemalloc() && wants_jemalloc {
             Some("the file should hold jemalloc".into())
         } else if says != "self-check passed" {
             Some("the running process should agree".into())
@@ -168,7 +173,7 @@ impl Row {
             None
         };
         let mut holds = found.to_string();
-        if found.has_jemalloc() && !holds_jemalloc && wanted.allocator() == Allocator::System {
+        if found.has_jemalloc() && !holds_jemalloc && !wants_jemalloc {
             holds.push_str(" (unused, see below)");
         }
         Ok(Row {

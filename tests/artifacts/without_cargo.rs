@@ -104,7 +104,9 @@ fn a_program_that_cargo_does_not_build_gets_what_it_or_its_builder_says() {
     // Nor does a Cargo that runs the build from outside.
     let mut inner = rustc_edition(&folder, "2024");
     inner.env("CARGO", env!("CARGO")).env_remove("CARGO_CRATE_NAME");
-    run(inner.args(["--extern", "alloc_switch"]).arg(Path::new(ROOT).join("tests/artifacts/without_cargo/program.rs")));
+    run(inner
+        .args(["--extern", "alloc_switch"])
+        .arg(Path::new(ROOT).join("tests/artifacts/without_cargo/program.rs")));
     assert_eq!(run(&mut bare(folder.join("program"))), line);
     // Nobody forgets `--test`.
     let lines = program(&[], &["--test"]);
@@ -123,7 +125,9 @@ fn a_program_that_cargo_does_not_build_gets_what_it_or_its_builder_says() {
         .env("DEP_JEMALLOC_ROOT", archive.parent().unwrap()));
     program(&[], &[]);
     let mut warned = rustc(&folder);
-    warned.args(["--extern", "alloc_switch"]).arg(Path::new(ROOT).join("tests/artifacts/without_cargo/program.rs"));
+    warned
+        .args(["--extern", "alloc_switch"])
+        .arg(Path::new(ROOT).join("tests/artifacts/without_cargo/program.rs"));
     let said = warned.output().unwrap().stderr;
     let said = String::from_utf8_lossy(&said);
     assert!(

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use crate::support::{self, fixture, run, Built};
 use alloc_inspect::{inspect, inspect_all, Format, Kind, Report, ENOUGH, ENVIRONMENT, MESSAGES};
 use object::{Object, ObjectSection};
-use crate::support::{self, fixture, run, Built};
 
 /// The program on jemalloc that most tests look at.
 fn app() -> &'static Built {
@@ -145,8 +145,7 @@ fn archives_with_and_without() {
         "{with}"
     );
 
-    let built =
-        fixture("libraries").args(["--example", "archive_without_a_macro"]).build();
+    let built = fixture("libraries").args(["--example", "archive_without_a_macro"]).build();
     let without = look(built.file("libarchive_without_a_macro.a"));
     assert_eq!(
         (without.kind, without.jemalloc.as_ref(), without.jemalloc_symbols.len()),

@@ -11,6 +11,9 @@ fn options_survive_link_time_optimisation() {
         let args = ["--config", "profile.dev.opt-level=2", "--config", &lto];
         let program = program().features("asks-jemalloc").args(args).prebuilt_jemalloc(&archive);
         let out = program.build().run("every-program", &[]);
-        assert!(out.contains("box: jemalloc;") && out.contains("narenas: Some(3)\n"), "{lto}: {out}");
+        assert!(
+            out.contains("box: jemalloc;") && out.contains("narenas: Some(3)\n"),
+            "{lto}: {out}"
+        );
     }
 }

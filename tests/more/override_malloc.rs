@@ -89,7 +89,8 @@ fn a_jemalloc_with_other_names_does_not_link() {
         let program = fixture("every-program").args(["--bin", "every-program"]).features(features);
         let out = program.prebuilt_jemalloc(&archive).output();
         let stderr = String::from_utf8(out.stderr).unwrap();
-        let undefined = stderr.contains("undefined reference") || stderr.contains("undefined symbol");
+        let undefined =
+            stderr.contains("undefined reference") || stderr.contains("undefined symbol");
         assert!(!out.status.success() && undefined && stderr.contains(missing), "{stderr}");
     }
 }

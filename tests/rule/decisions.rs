@@ -89,9 +89,9 @@ fn five_steps(caller: Caller, build: &BuildFacts) -> (Allocator, Reason) {
     if caller.argument == Argument::System {
         return (System, Reason::MacroSystem);
     }
-    let mut holding = vetoes(build).into_iter().filter(|(holds, _, on_jemalloc_alone)| {
-        *holds && !(is_custom && *on_jemalloc_alone)
-    });
+    let mut holding = vetoes(build)
+        .into_iter()
+        .filter(|(holds, _, on_jemalloc_alone)| *holds && !(is_custom && *on_jemalloc_alone));
     match holding.next() {
         None => wanted,
         // 5: it is the last of them, so that no other holds

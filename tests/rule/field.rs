@@ -284,9 +284,7 @@ const EXPLANATIONS: [Explanation; 8] = [
         letter: 'E',
         text: "Theirs is unsafe there: jemalloc is built for the page size of the machine that \
                builds it, or for 4 KiB, and aborts where the kernel's pages are larger.",
-        holds: |d| {
-            d.unlisted() && d.os() == "linux" && d.facts.target().lg_page(false).is_some()
-        },
+        holds: |d| d.unlisted() && d.os() == "linux" && d.facts.target().lg_page(false).is_some(),
     },
     Explanation {
         letter: 'F',

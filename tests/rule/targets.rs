@@ -66,7 +66,11 @@ const VARIANTS: [Variant; 8] = [
     Variant { cfg: Some("kani"), change: |b| BuildFacts { kani: true, ..b }, ..DEFAULT },
     Variant { cfg: Some("fuzzing"), change: |b| BuildFacts { fuzzing: true, ..b }, ..DEFAULT },
     // refused by the build script, before jemalloc is compiled
-    Variant { cfg: Some("alloc_switch"), change: |b| BuildFacts { cfg_system: true, ..b }, ..DEFAULT },
+    Variant {
+        cfg: Some("alloc_switch"),
+        change: |b| BuildFacts { cfg_system: true, ..b },
+        ..DEFAULT
+    },
 ];
 
 /// The predicate under which `Cargo.toml` depends on jemalloc, as Cargo reads it.

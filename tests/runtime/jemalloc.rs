@@ -4,7 +4,6 @@
 
 use std::alloc::GlobalAlloc;
 use std::fmt;
-use std::hash::Hash;
 
 use alloc_switch::{conf, Allocator, Artifact, Choice, Chosen, Reason};
 
@@ -21,7 +20,7 @@ const CHOICE: Choice = alloc_switch::choice!();
 
 type System = alloc_switch::switch!(system);
 
-fn plain_value<T: Copy + fmt::Debug + PartialEq + Eq + Hash + Send + Sync + 'static>() {}
+fn plain_value<T: Copy + fmt::Debug + PartialEq + Eq + Send + Sync + 'static>() {}
 
 /// Code that is generic over the decision can name what it needs.
 fn generic<D>(chosen: &Chosen<D>) -> String

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use alloc_inspect::{Kind, Report};
 
-use crate::support::{self, run, Built};
+use crate::support::{self, Built};
 
 pub fn report(file: &Path) -> Report {
     alloc_inspect::inspect(&fs::read(file).unwrap()).unwrap()

@@ -13,13 +13,3 @@ pub fn read<T>(key: &CStr) -> Option<T> {
         (error == 0).then(|| value.assume_init())
     }
 }
-
-/// How many bytes the option has, if jemalloc lets it be read.
-#[allow(dead_code)] // each includer uses its part
-pub fn size(key: &alloc_switch::conf::Key) -> Option<usize> {
-    let name = key.opt();
-    let name = CStr::from_bytes_until_nul(&name).unwrap();
-    let sizes = [(1, read::<u8>(name).is_some()), (4, read::<u32>(name).is_some())];
-    let sizes = [sizes[0], sizes[1], (8, read::<u64>(name).is_some())];
-    sizes.into_iter().find(|(_, accepted)| *accepted).map(|(size, _)| size)
-}

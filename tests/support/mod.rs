@@ -226,8 +226,7 @@ impl Fixture {
         let messages = messages.iter().map(|m| &m["message"]).filter(|m| m["level"] == "error");
         // rustc ends with a summary that points nowhere
         let errors = messages.filter(|m| !m["spans"].as_array().unwrap().is_empty());
-        let errors: Vec<_> =
-            errors.map(|m| m["message"].as_str().unwrap().to_owned()).collect();
+        let errors: Vec<_> = errors.map(|m| m["message"].as_str().unwrap().to_owned()).collect();
         assert!(!errors.is_empty(), "{stderr}");
         errors
     }

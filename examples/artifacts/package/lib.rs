@@ -21,7 +21,7 @@ pub extern "C" fn every_artifact_report() -> *mut c_char {
 /// `report` came from `every_artifact_report` and is freed once.
 #[no_mangle]
 pub unsafe extern "C" fn every_artifact_free(report: *mut c_char) {
-    // SAFETY: the caller's promise.
+    // SAFETY: `every_artifact_report` made it a C string, as the caller promises.
     drop(unsafe { CString::from_raw(report) });
 }
 

@@ -1,3 +1,5 @@
+use alloc_switch::Handle as _;
+
 /// What this artifact says of itself while it runs.
 fn report() -> String {
     let verdict = match ALLOCATOR.self_check() {

@@ -7,10 +7,9 @@ use crate::support::{self, fixture, host, run};
 
 /// The first line of the program, built with these flags and arguments.
 fn first_line(rustflags: &str, args: &[&str]) -> String {
-    let args = ["--bin", "every-program"].iter().chain(args).copied();
-    let fixture = fixture("every-program").rustflags(rustflags).args(args);
-    assert!(!fixture.tree().iter().any(|package| package.contains("jemalloc")), "{rustflags}");
-    let built = fixture.build();
+    let program = fixture("every-program").rustflags(rustflags).args(args.iter().copied());
+    assert!(!program.tree().iter().any(|package| package.contains("jemalloc")), "{rustflags}");
+    let built = program.args(["--bin", "every-program"]).build();
     assert!(built.jemalloc.is_none());
     assert_no_jemalloc(built.file("every-program"));
     let out = built.run("every-program", &[]);

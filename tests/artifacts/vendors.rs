@@ -12,13 +12,13 @@ fn a_distributions_compiler_gets_jemalloc() {
     for vendor in ["alpine", "chimera"] {
         let target = format!("{}/{vendor}/target", env!("CARGO_TARGET_TMPDIR"));
         let program = fixture("every-program")
-            .args(["--bin", "every-program"])
             .features("asks-jemalloc")
             .env("RUSTC", support::rustc_by_vendor(vendor).to_str().unwrap())
             .env("CARGO_TARGET_DIR", target)
             .prebuilt_jemalloc(&archive);
         assert!(program.tree().iter().any(|package| package == "tikv-jemallocator"), "{vendor}");
-        let out = program.build().run("every-program", &[]);
+        let built = program.args(["--bin", "every-program"]).build();
+        let out = built.run("every-program", &[]);
         let line = "jemalloc (executable artifact)\nbox: jemalloc; strdup: not jemalloc\n";
         assert!(out.starts_with(line), "{vendor}: {out}");
     }

@@ -4,6 +4,8 @@ use std::any::Any;
 use std::ffi::{c_char, c_int, c_void, CStr, CString};
 use std::fs::File;
 use std::mem::{size_of, MaybeUninit};
+#[cfg(target_os = "linux")]
+use std::os::fd::{AsRawFd, FromRawFd};
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::path::Path;
 use std::{fmt, io, ptr};
@@ -196,14 +198,16 @@ fn set_active(on: bool) -> Result<(), Error> {
 fn profile() -> Result<File, Error> {
     profiling_is_on()?;
     #[cfg(target_os = "linux")]
-    if let Some(file) = in_memory() {
-        use std::os::fd::AsRawFd;
-
-        // The thread may have descriptors of its own.
-        let path = format!("/proc/thread-self/fd/{}", file.as_raw_fd());
-        if Path::new(&path).exists() {
-            return dump(path.as_ref()).map(|()| file);
+    match in_memory().map_err(io_error) {
+        Ok(file) => {
+            // The thread may have descriptors of its own.
+            let path = format!("/proc/thread-self/fd/{}", file.as_raw_fd());
+            if Path::new(&path).exists() {
+                return dump(path.as_ref()).map(|()| file);
+            }
         }
+        Err(Error::TooManyFiles) => return Err(Error::TooManyFiles),
+        Err(_) => {}
     }
     #[cfg(feature = "profiling")]
     {
@@ -219,20 +223,19 @@ fn profile() -> Result<File, Error> {
 /// Rust programs start on 2.17. From Linux 6.3 a system may want to be told that it is no program.
 #[cfg(target_os = "linux")]
 #[inline]
-fn in_memory() -> Option<File> {
-    use std::os::fd::FromRawFd;
-
+fn in_memory() -> io::Result<File> {
     const MFD_NOEXEC_SEAL: libc::c_uint = 8; // newer than the libc crate that is asked for
-    [libc::MFD_CLOEXEC | MFD_NOEXEC_SEAL, libc::MFD_CLOEXEC].into_iter().find_map(|flags| {
+    let create = |flags: libc::c_uint| {
         // SAFETY: the name is a C string, and the answer is -1 or a new descriptor, which nobody
         // else owns.
         unsafe {
             match libc::syscall(libc::SYS_memfd_create, c"heap profile".as_ptr(), flags) {
-                -1 => None,
-                descriptor => Some(File::from_raw_fd(descriptor as c_int)),
+                -1 => Err(io::Error::last_os_error()),
+                descriptor => Ok(File::from_raw_fd(descriptor as c_int)),
             }
         }
-    })
+    };
+    create(libc::MFD_CLOEXEC | MFD_NOEXEC_SEAL).or_else(|_| create(libc::MFD_CLOEXEC))
 }
 
 /// `prof.dump`

@@ -116,16 +116,13 @@ cfg_if::cfg_if! {
                 }
             }
 
-            #[rustfmt::skip]
             fn json(it: libc::mallinfo2) -> String {
-                let [arena, ordblks, smblks, hblks, hblkhd, fsmblks, uordblks, fordblks, keepcost] = [
+                format!(
+                    "{{\"mallinfo2\":{{\"arena\":{},\"ordblks\":{},\"smblks\":{},\"hblks\":{},\
+                     \"hblkhd\":{},\"fsmblks\":{},\"uordblks\":{},\"fordblks\":{},\
+                     \"keepcost\":{}}}}}\n",
                     it.arena, it.ordblks, it.smblks, it.hblks, it.hblkhd, it.fsmblks, it.uordblks,
                     it.fordblks, it.keepcost,
-                ];
-                format!(
-                    "{{\"mallinfo2\":{{\"arena\":{arena},\"ordblks\":{ordblks},\"smblks\":{smblks},\
-                     \"hblks\":{hblks},\"hblkhd\":{hblkhd},\"fsmblks\":{fsmblks},\
-                     \"uordblks\":{uordblks},\"fordblks\":{fordblks},\"keepcost\":{keepcost}}}}}\n"
                 )
             }
 

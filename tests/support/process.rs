@@ -10,11 +10,20 @@ pub const MIB: usize = 1 << 20;
 
 /// Bytes in physical memory, as the kernel counts them. Allocates nothing.
 pub fn resident() -> usize {
+    status("VmRSS:")
+}
+
+/// The most that was ever resident.
+pub fn peak_resident() -> usize {
+    status("VmHWM:")
+}
+
+fn status(key: &str) -> usize {
     let mut bytes = [0; 4096];
     let len =
         fs::File::open("/proc/self/status").expect("/proc is mounted").read(&mut bytes).unwrap();
     let status = std::str::from_utf8(&bytes[..len]).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap();
     line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() * 1024
 }
 

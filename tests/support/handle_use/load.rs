@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::thread;
 
-use alloc_switch::{Error, ReportForm, Stats};
+use alloc_switch::{Error, ReportFormat, Stats};
 
 use super::{handle, is_child, is_jemalloc, reports};
 use crate::process::{in_fork, rounds};
@@ -96,9 +96,8 @@ fn every_call(round: usize) {
 
 fn every_call_but_profiles(round: usize) {
     let handle = handle();
-    assert_eq!(handle.choice().is_jemalloc() || cfg!(alloc_switch_malloc), is_jemalloc());
     // It is found out where `malloc` is jemalloc's and the system allocator was chosen.
-    let is_found_out = cfg!(alloc_switch_malloc) && !handle.choice().is_jemalloc();
+    let is_found_out = cfg!(alloc_switch_malloc) && !is_jemalloc();
     assert_eq!(handle.self_check().is_err(), is_found_out);
     if let Some(stats) = handle.stats() {
         plausible(&stats);
@@ -110,10 +109,9 @@ fn every_call_but_profiles(round: usize) {
         assert_eq!(after.allocated - before.allocated, 1024, "a size class");
         assert_eq!(after.deallocated - before.deallocated, 1024);
     }
-    assert_eq!(handle.options().is_some(), is_jemalloc());
-    let form = if round % 2 == 0 { ReportForm::Text } else { ReportForm::Json };
+    let format = if round % 2 == 0 { ReportFormat::Text } else { ReportFormat::Json };
     let mut text = String::new();
-    match handle.report(&mut text, form) {
+    match handle.report(&mut text, format) {
         Ok(()) if round % 2 == 0 => assert!(!text.is_empty()),
         Ok(()) => assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "{text}"),
         Err(error) => assert!(!reports() && cannot(error)),

@@ -1,23 +1,47 @@
-//! `usable_size` and `reallocate_inplace`, on both allocators. Sizes that depend on the page are in
-//! pages.
+//! `usable_size` and `reallocate_inplace`, on both allocators and on one of the program's own. Sizes
+//! that depend on the page are in pages.
+//!
+//! That the compiler does not connect the pointer after a resize with the one before is seen in an
+//! optimised program: `grow_in_place` of the fixture `uses-a-handle`, which tests/artifacts builds.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
 
 use alloc_switch::InPlaceAlloc;
 
-use crate::plain::Plain;
+#[cfg(alloc_switch_jemalloc)]
+#[path = "../support/mallctl.rs"]
+mod mallctl;
+
+alloc_switch::global_allocator!(static ALLOCATOR);
+
+type OnSystem = alloc_switch::switch!(system);
+
+/// An allocator with nothing but what it must have.
+struct Plain;
+
+// SAFETY: both functions are `System`'s.
+unsafe impl GlobalAlloc for Plain {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the layout has a size, as the caller promises.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: the block is `System`'s with this layout, as the caller promises.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+}
+
+// SAFETY: the default methods change nothing.
+unsafe impl InPlaceAlloc for Plain {}
 
 /// jemalloc's page, which is at least the kernel's; the kernel's where there is no jemalloc to ask.
 fn page() -> usize {
     #[cfg(alloc_switch_jemalloc)]
-    {
-        crate::mallctl::read(c"arenas.page").unwrap()
-    }
+    return mallctl::read(c"arenas.page").unwrap();
     #[cfg(not(alloc_switch_jemalloc))]
-    {
-        4096
-    }
+    return 4096;
 }
 
 /// Sizes around the edges of jemalloc's classes, the largest small one of which is three and a half
@@ -106,16 +130,16 @@ fn impossible<A: InPlaceAlloc>(allocator: &A) {
 }
 
 #[test]
-fn system() {
-    let allocator = alloc_switch::switch!(system);
+fn the_system_allocator_keeps_the_contract() {
+    let allocator = OnSystem::new();
     every_resize(&allocator, |_, _, _| {});
     impossible(&allocator);
 }
 
 #[test]
 #[cfg(all(target_os = "linux", target_env = "gnu", not(alloc_switch_malloc)))]
-fn glibc_has_room_at_the_end_of_a_block() {
-    let allocator = alloc_switch::switch!(system);
+fn a_block_of_glibc_grows_into_its_usable_size() {
+    let allocator = OnSystem::new();
     let layout = Layout::array::<u8>(25).unwrap();
     // SAFETY: the layout has a size, and the block ends with one that it fits.
     unsafe {
@@ -161,15 +185,15 @@ fn what_is_written_beyond_the_first_size_is_read_back() {
             }
         }
     }
-    grown(&alloc_switch::switch!(system));
-    grown(&crate::ALLOCATOR);
+    grown(&OnSystem::new());
+    grown(&ALLOCATOR);
     grown(&System);
 }
 
 #[test]
 #[cfg(alloc_switch_jemalloc)]
-fn jemalloc() {
-    let allocator = alloc_switch::switch!(jemalloc);
+fn jemalloc_keeps_the_contract() {
+    let allocator = <alloc_switch::switch!(jemalloc)>::new();
     let done = every_resize(&allocator, |ptr, size, align| {
         // What `sdallocx` requires. It checks large sizes always, and small ones in a debug build.
         // SAFETY: the functions take any size and alignment and a block.
@@ -188,8 +212,8 @@ fn jemalloc() {
 
 #[test]
 #[cfg(alloc_switch_jemalloc)]
-fn jemalloc_gives_pages_back_and_takes_them_again() {
-    let allocator = alloc_switch::switch!(jemalloc);
+fn a_large_block_of_jemalloc_shrinks_and_grows() {
+    let allocator = <alloc_switch::switch!(jemalloc)>::new();
     let large = Layout::array::<u8>(256 * page()).unwrap();
     let small = Layout::array::<u8>(16 * page()).unwrap();
     // SAFETY: the layouts have a size, and the block is used with one that it fits.
@@ -219,7 +243,7 @@ fn jemalloc_gives_pages_back_and_takes_them_again() {
 }
 
 #[test]
-fn what_is_provided_answers_as_alloc_system_did() {
+fn default_methods_leave_a_block_as_it_is() {
     let layout = Layout::array::<u8>(25).unwrap();
     // SAFETY: the layout has a size.
     unsafe {

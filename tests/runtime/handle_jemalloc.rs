@@ -1,23 +1,25 @@
-//! The numbers follow what the program does, and memory that was freed goes back to the kernel when
-//! asked.
+//! The handle of a program on jemalloc, with profiles armed, in which no memory goes back on its
+//! own.
 
-#[path = "support/process.rs"]
+use alloc_switch::conf;
+#[allow(unused_imports)] // where jemalloc is not to be had
+use alloc_switch::Handle;
+
+#[path = "../support/handle_use/mod.rs"]
+mod handle_use;
+#[path = "../support/process.rs"]
 mod process;
 
-#[allow(unused_imports)] // without the feature
-use process::{resident, small_blocks, MIB};
-
-// Nothing goes back on its own.
-alloc_switch::global_allocator!(static ALLOCATOR, conf = "dirty_decay_ms:-1,muzzy_decay_ms:-1");
+alloc_switch::global_allocator!(
+    static ALLOCATOR = jemalloc,
+    conf = [conf::PROFILING_ARMED, "dirty_decay_ms:-1,muzzy_decay_ms:-1"]
+);
 
 #[test]
-#[cfg(any(not(alloc_switch_jemalloc), feature = "stats"))]
-#[cfg(any(
-    alloc_switch_jemalloc,
-    all(target_os = "linux", target_env = "gnu"),
-    target_vendor = "apple"
-))]
+#[cfg(all(alloc_switch_jemalloc, feature = "stats"))]
 fn stats_follow_what_is_held() {
+    use process::{small_blocks, MIB};
+
     let _alone = process::alone();
     let allocated = || ALLOCATOR.stats().unwrap().allocated.unwrap();
     let near = |a: usize, b: usize| a.abs_diff(b) < 2 * MIB;
@@ -35,30 +37,23 @@ fn stats_follow_what_is_held() {
     let large = std::hint::black_box(vec![1_u8; 64 * MIB]);
     let stats = ALLOCATOR.stats().unwrap();
     assert!(stats.mapped.unwrap() >= stats.allocated.unwrap());
-    if ALLOCATOR.choice().is_jemalloc() {
-        assert!(stats.active.unwrap() >= stats.allocated.unwrap());
-        assert!(stats.resident.unwrap() >= stats.active.unwrap());
-        #[cfg(target_os = "linux")]
-        assert!(
-            resident() < stats.resident.unwrap() + 32 * MIB,
-            "the kernel counts the program too"
-        );
-        drop(large);
-        ALLOCATOR.purge().unwrap();
-        let after = ALLOCATOR.stats().unwrap();
-        assert!(after.resident.unwrap() + 60 * MIB < stats.resident.unwrap());
-        assert!(after.retained.unwrap() + after.mapped.unwrap() >= stats.mapped.unwrap());
-    } else {
-        assert_eq!(
-            (stats.active, stats.metadata, stats.resident, stats.retained),
-            (None, None, None, None)
-        );
-    }
+    assert!(stats.active.unwrap() >= stats.allocated.unwrap());
+    assert!(stats.resident.unwrap() >= stats.active.unwrap());
+    #[cfg(target_os = "linux")]
+    assert!(
+        process::resident() < stats.resident.unwrap() + 32 * MIB,
+        "the kernel counts the program too"
+    );
+    drop(large);
+    ALLOCATOR.purge().unwrap();
+    let after = ALLOCATOR.stats().unwrap();
+    assert!(after.resident.unwrap() + 60 * MIB < stats.resident.unwrap());
+    assert!(after.retained.unwrap() + after.mapped.unwrap() >= stats.mapped.unwrap());
 }
 
 #[test]
 #[cfg(all(alloc_switch_jemalloc, not(feature = "stats")))]
-fn no_stats_without_the_feature() {
+fn there_are_no_stats_without_the_feature() {
     assert_eq!(ALLOCATOR.stats(), None);
 }
 
@@ -90,13 +85,14 @@ fn a_thread_counts_what_it_does_itself() {
 }
 
 #[test]
-#[cfg(not(alloc_switch_jemalloc))]
-fn the_system_allocator_does_not_count_threads() {
-    assert_eq!(ALLOCATOR.thread_stats(), None);
+#[cfg(target_os = "linux")]
+fn a_purge_gives_memory_back_or_says_that_it_cannot() {
+    let can = cfg!(any(alloc_switch_jemalloc, target_env = "gnu"));
+    process::purge_gives_memory_back(&ALLOCATOR, can);
 }
 
 #[test]
-#[cfg(target_os = "linux")]
-fn purge_gives_memory_back() {
-    process::purge_gives_memory_back(&ALLOCATOR, true);
+#[cfg(all(alloc_switch_jemalloc, target_os = "linux"))]
+fn a_purge_of_locked_memory_is_an_error() {
+    handle_use::a_purge_of_locked_memory_is_an_error();
 }

@@ -4,6 +4,8 @@
 
 use std::ffi::{c_char, CString};
 
+use alloc_switch::Handle;
+
 alloc_switch::global_allocator!(static ALLOCATOR);
 
 /// The decision and what came of asking the process; never freed.

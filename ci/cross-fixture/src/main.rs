@@ -1,5 +1,8 @@
-//! A program that says which allocator it has and asks the process whether that is true, in the main thread, in a second
-//! one, in a forked child and in a plug-in whose path is the argument; or, with the argument `bench`, measures it.
+//! A program that says which allocator it has and asks the process whether that is true, in the main
+//! thread, in a second one, in a forked child and in a plug-in whose path is the argument; or, with
+//! the argument `bench`, measures it.
+
+use alloc_switch::Handle;
 
 alloc_switch::global_allocator!(static ALLOCATOR, conf = "narenas:2");
 
@@ -46,6 +49,8 @@ fn bench() {
 mod unix {
     use std::ffi::{c_char, c_int, c_void, CStr, CString};
 
+    use alloc_switch::Handle;
+
     use super::ALLOCATOR;
 
     extern "C" {
@@ -62,7 +67,8 @@ mod unix {
         let busy =
             std::thread::spawn(|| (0..20_000).map(|n| vec![1u8; n % 3000].len()).sum::<usize>());
         let mut status = 0;
-        // SAFETY: jemalloc and libc both make their allocator usable in a forked child, which is what is asked here.
+        // SAFETY: jemalloc and libc both make their allocator usable in a forked child, which is
+        // what is asked here.
         unsafe {
             let child = fork();
             if child == 0 {

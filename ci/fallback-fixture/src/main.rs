@@ -1,6 +1,8 @@
 //! A program whose allocator is mimalloc where jemalloc is off the list. It says what it has, what
 //! the self-check says, and whether mimalloc itself calls a block its own.
 
+use alloc_switch::Handle;
+
 alloc_switch::global_allocator!(
     static ALLOCATOR,
     #[cfg(any(windows, target_arch = "powerpc64"))]

@@ -62,8 +62,9 @@ fn a_self_check_touches_nobody_elses_blocks() {
 #[cfg(all(target_env = "gnu", target_pointer_width = "64"))]
 fn a_block_that_grew_is_read_as_it_was_written() {
     let archive = fixture("every-program").command("check").build().jemalloc();
-    let program = fixture("uses-a-handle").prebuilt_jemalloc(&archive);
-    let program = program.args(["--release", "--bin", "grow_in_place"]).build();
+    let program = fixture("uses-a-handle").features("registers-in-library");
+    let program = program.args(["--release", "--bin", "grow_in_place"]);
+    let program = program.prebuilt_jemalloc(&archive).build();
     let grown = ["System", "Chosen", "std::alloc::alloc", "dyn System", "dyn Chosen"]
         .map(|of| format!("{of}: 1 0\n"));
     assert_eq!(program.run("grow_in_place", &[]), format!("jemalloc\n{}", grown.concat()));

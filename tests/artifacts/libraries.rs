@@ -84,11 +84,11 @@ fn a_proc_macro_gets_the_system_allocator_and_its_user_jemalloc() {
 #[test]
 fn the_user_of_a_dylib_is_told_the_truth() {
     let run_user = |features: &[&str]| {
-        let built = fixture("dylib-and-user").args(features.iter().copied()).build();
+        let built = fixture("uses-a-dylib").args(features.iter().copied()).build();
         let path = std::env::join_paths([&built.folder, &support::shared_std()]).unwrap();
-        let mut program = Command::new(built.file("dylib-and-user"));
+        let mut program = Command::new(built.file("uses-a-dylib"));
         let out = program.env("LD_LIBRARY_PATH", path).output().unwrap();
-        let needed = report(built.file("libdylib_and_user.so")).needed;
+        let needed = report(built.file("libdylib.so")).needed;
         (out.status.code(), String::from_utf8(out.stdout).unwrap(), needed)
     };
 

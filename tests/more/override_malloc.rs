@@ -53,7 +53,7 @@ fn the_self_check_sees_jemalloc_behind_the_system_allocator() {
     let out = built.run("wrapped_system", &[]);
     assert!(out.starts_with("system (global_allocator!(system)): Err(Artifact("), "{out}");
     // A block grows in place too, where `malloc` itself tells LLVM the size.
-    let program = fixture("uses-a-handle").features("override-malloc");
+    let program = fixture("uses-a-handle").features("override-malloc,registers-in-library");
     let program = program.args(["--release", "--bin", "grow_in_place"]);
     let out = program.prebuilt_jemalloc(&archive).build().run("grow_in_place", &[]);
     let grown = ["System", "Chosen", "std::alloc::alloc", "dyn System", "dyn Chosen"]

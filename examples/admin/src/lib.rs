@@ -22,7 +22,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use alloc_switch::{Error, Handle, ReportForm};
+use alloc_switch::{Error, Handle, ReportFormat};
 use axum::extract::{Query, Request};
 use axum::http::{header, HeaderMap, StatusCode};
 use axum::middleware::{from_fn, Next};
@@ -36,6 +36,8 @@ use pprof_util::{FlamegraphOptions, StackProfile};
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+
+pub mod limit;
 
 type Allocator = &'static dyn Handle;
 
@@ -224,10 +226,20 @@ fn about(allocator: Allocator) -> Result<Response, Failure> {
         Err(error) => error.to_string(),
     };
     let mut text = format!("{}\nself-check: {check}\n", allocator.choice());
-    if let Some(options) = allocator.options() {
+    let options = options(allocator);
+    if !options.is_null() {
         let _ = writeln!(text, "options: {options}");
     }
     body(TEXT, text)
+}
+
+/// jemalloc's options in effect, which are in its report. `tikv-jemalloc-ctl` reads them one by one,
+/// and whatever else jemalloc has a name for.
+fn options(allocator: Allocator) -> serde_json::Value {
+    let mut text = String::new();
+    let report = allocator.report(&mut text, ReportFormat::Json).ok();
+    let json = report.and_then(|()| serde_json::from_str::<serde_json::Value>(&text).ok());
+    json.map_or_else(Default::default, |mut json| json["jemalloc"]["opt"].take())
 }
 
 /// Bytes of this process in physical memory, as the system counts them. `None` on platforms that
@@ -294,12 +306,12 @@ enum Form {
 }
 
 fn report(allocator: Allocator, query: ReportQuery) -> Result<Response, Failure> {
-    let (form, content_type) = match query.form {
-        Form::Text => (ReportForm::Text, TEXT),
-        Form::Json => (ReportForm::Json, JSON),
+    let (format, content_type) = match query.form {
+        Form::Text => (ReportFormat::Text, TEXT),
+        Form::Json => (ReportFormat::Json, JSON),
     };
     let mut text = String::new();
-    allocator.report(&mut text, form).map_err(failed(allocator))?;
+    allocator.report(&mut text, format).map_err(failed(allocator))?;
     body(content_type, text)
 }
 
@@ -312,7 +324,7 @@ fn purge(allocator: Allocator) -> Result<Response, Failure> {
 }
 
 fn profile_status(allocator: Allocator) -> Result<Response, Failure> {
-    let armed = allocator.options().is_some_and(|options| options.get("prof") == Some("true"));
+    let armed = options(allocator)["prof"] == true;
     let active = allocator.is_profiling();
     body(JSON, format!("{{\"active\":{active},\"armed\":{armed}}}\n"))
 }

@@ -9,10 +9,10 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use alloc_switch::conf::PROFILING_ARMED;
-use alloc_switch::global_allocator;
+use alloc_switch::conf::{GIVE_BACK, PROFILING_ARMED};
+use alloc_switch::{global_allocator, Error, Handle};
 
-global_allocator!(pub static ALLOCATOR, conf = PROFILING_ARMED);
+global_allocator!(pub static ALLOCATOR, conf = [GIVE_BACK, PROFILING_ARMED]);
 
 const USAGE: &str = "usage: admin [ADDRESS:PORT [--expose]]";
 
@@ -50,6 +50,11 @@ fn serve(address: SocketAddr) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(address).await?;
+        // jemalloc says that its threads are there even if it could make none.
+        if let Err(error @ Error::NoThread) = ALLOCATOR.background_threads(true) {
+            eprintln!("{error}");
+        }
+        admin::limit::watch(&ALLOCATOR);
         println!("{ALLOCATOR}: http://{}", listener.local_addr()?);
         std::thread::spawn(workload);
         admin::serve(listener, &ALLOCATOR).await;

@@ -1,122 +1,16 @@
-//! The program as its clients see it: Prometheus, `jeprof`, `pprof`, a browser. Each test has a
-//! server of its own.
+//! The program as its clients see it: Prometheus, `pprof`. Each test has a server of its own.
+
+mod server;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Command;
 
 use prometheus_parse::{Scrape, Value};
 use prost::Message;
-use serde_json::Value as Json;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_admin");
-
-struct Server {
-    process: Child,
-    /// What the program prints before the address.
-    allocator: String,
-    address: String,
-}
-
-impl Server {
-    fn start() -> Self {
-        Self::of(Command::new(PROGRAM).arg("127.0.0.1:0"))
-    }
-
-    fn of(command: &mut Command) -> Self {
-        let mut process =
-            command.stdout(Stdio::piped()).spawn().expect("Cargo has built the program");
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let (allocator, address) = line.trim().split_once(": http://").expect(&line);
-        Server { allocator: allocator.into(), address: address.into(), process }
-    }
-
-    /// One with samples. Where there are no profiles it says so at this path, and there is none.
-    fn with_samples(path: &str) -> Option<Self> {
-        let server = Self::start();
-        if !server.profiles() {
-            assert_eq!(server.get(path).status_code, 501);
-            return None;
-        }
-        server.sample();
-        Some(server)
-    }
-
-    /// Without jemalloc there is no profile, without a feature neither.
-    fn is_jemalloc(&self) -> bool {
-        self.allocator.starts_with("jemalloc ")
-    }
-
-    fn profiles(&self) -> bool {
-        self.is_jemalloc() && cfg!(feature = "profiling")
-    }
-
-    fn request(&self, method: minreq::Method, path: &str) -> minreq::Request {
-        minreq::Request::new(method, format!("http://{}{path}", self.address)).with_timeout(600)
-    }
-
-    fn get(&self, path: &str) -> minreq::Response {
-        self.request(minreq::Method::Get, path).send().unwrap()
-    }
-
-    fn post(&self, path: &str) -> minreq::Response {
-        self.request(minreq::Method::Post, path).send().unwrap()
-    }
-
-    /// Samples until a MiB of the program's work, which holds 16, is in the profile.
-    fn sample(&self) {
-        assert_eq!(self.post("/profile/reset?lg_sample=12").status_code, 200);
-        assert_eq!(json(&self.post("/profile/start"))["active"], true);
-        let enough = (0..10_000).any(|_| held(&text(&self.get("/profile/heap"))) > 1 << 20);
-        assert!(enough, "the program allocates all the time");
-    }
-}
-
-/// The bytes in the second line of a profile: `  t*: objects: bytes [0: 0]`.
-fn held(heap: &str) -> usize {
-    let total = heap.lines().nth(1).unwrap();
-    total.split([':', '[']).nth(2).unwrap().trim().parse().unwrap()
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn text(response: &minreq::Response) -> String {
-    assert_eq!(response.status_code, 200, "{:?}", response.as_str());
-    response.as_str().unwrap().into()
-}
-
-fn json(response: &minreq::Response) -> Json {
-    assert_eq!(response.headers["content-type"], "application/json");
-    serde_json::from_str(&text(response)).unwrap()
-}
-
-/// The status of the answer that comes to a request already sent.
-fn status(mut stream: TcpStream) -> String {
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer.split(' ').nth(1).unwrap().to_owned()
-}
-
-/// A folder of this test's own, empty.
-fn folder(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("admin-{name}"));
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).unwrap();
-    folder
-}
-
-/// Runs a tool of which the package is named.
-fn run(tool: &str, package: &str, command: &mut Command) -> Output {
-    command.output().unwrap_or_else(|error| panic!("{tool}: {error}: install {package}"))
-}
+use server::{json, status, text, Server, FUNCTION, PROGRAM};
 
 #[test]
 fn it_says_what_it_has() {
@@ -128,7 +22,7 @@ fn it_says_what_it_has() {
     );
     assert_eq!(about.contains("\noptions: "), server.is_jemalloc(), "{about}");
     if server.profiles() {
-        assert!(about.contains(",prof:true,"), "{about}");
+        assert!(about.contains("\"prof\":true,"), "{about}");
     }
 }
 
@@ -366,22 +260,6 @@ fn a_profile_is_armed_started_stopped_and_forgotten() {
     assert!(!heap.contains("\n@ ") && heap.starts_with("heap_v2/4096\n"), "{heap}");
 }
 
-/// The function that the program's work is done in.
-const FUNCTION: &str = "admin::answer";
-
-#[test]
-fn jeprof_reads_the_profile() {
-    let Some(server) = Server::with_samples("/profile/heap") else { return };
-    let heap = folder("jeprof").join("program.heap");
-    fs::write(&heap, server.get("/profile/heap").as_bytes()).unwrap();
-    let mut jeprof = Command::new("jeprof");
-    jeprof.args(["--text", "--show_bytes", PROGRAM]).arg(heap);
-    let out = run("jeprof", "libjemalloc-dev", &mut jeprof);
-    let text = String::from_utf8(out.stdout).unwrap();
-    let said = String::from_utf8_lossy(&out.stderr);
-    assert!(out.status.success() && text.contains(FUNCTION), "{text}{said}");
-}
-
 /// The parts of <https://github.com/google/pprof/blob/main/proto/profile.proto> that are looked at.
 mod pprof {
     #[derive(prost::Message)]
@@ -460,35 +338,4 @@ fn a_pprof_reader_reads_the_profile() {
     let held: i64 =
         profile.sample.iter().filter(|&sample| is_answer(sample)).map(|s| s.value[0]).sum();
     assert!((4096..64 << 20).contains(&held), "{held} bytes by {FUNCTION}");
-}
-
-/// Whatever it draws is looked at by a person now and then: the picture stays in Cargo's folder for
-/// tests.
-#[test]
-fn a_browser_draws_the_flame_graph() {
-    let Some(server) = Server::with_samples("/profile/flamegraph") else { return };
-    let graph = server.get("/profile/flamegraph");
-    assert_eq!(graph.headers["content-type"], "image/svg+xml");
-    assert!(text(&graph).contains(FUNCTION));
-
-    let folder = folder("browser");
-    let chromium = |what: &str| {
-        let mut command = Command::new("chromium");
-        command.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"]);
-        command.args(["--no-first-run", "--disable-background-networking"]);
-        command.args(["--disable-component-update", "--disable-sync", "--window-size=1300,700"]);
-        command.arg(format!("--user-data-dir={}", folder.join("profile").display()));
-        command.args([what, &format!("http://{}/profile/flamegraph", server.address)]);
-        let out = run("chromium", "chromium", &mut command);
-        let said = String::from_utf8_lossy(&out.stderr).into_owned();
-        assert!(out.status.success(), "{said}");
-        String::from_utf8(out.stdout).unwrap()
-    };
-    // The graph's script has run: it fits each frame's text to its width.
-    let page = chromium("--dump-dom");
-    assert!(page.contains("<svg") && page.contains("admin::"), "{page}");
-    let picture = folder.join("flamegraph.png");
-    chromium(&format!("--screenshot={}", picture.display()));
-    let picture = fs::read(picture).unwrap();
-    assert!(picture.starts_with(b"\x89PNG"));
 }

@@ -57,7 +57,8 @@ pub unsafe trait InPlaceAlloc: GlobalAlloc {
     ///
     /// # Safety
     ///
-    /// `ptr` is a block of this allocator with this layout.
+    /// `ptr` is a block of this allocator with this layout. On the system allocator, a library that
+    /// replaces `malloc` (LD_PRELOAD) replaces `malloc_usable_size` too, as such libraries do.
     #[inline]
     unsafe fn usable_size(&self, ptr: *mut u8, layout: Layout) -> usize {
         let _ = ptr;
@@ -79,7 +80,7 @@ pub unsafe trait InPlaceAlloc: GlobalAlloc {
     ///
     /// # Safety
     ///
-    /// `ptr` is a block of this allocator with this layout, and `new_size` is not zero.
+    /// What [`usable_size`](Self::usable_size) asks for, and `new_size` is not zero.
     #[inline]
     unsafe fn reallocate_inplace(
         &self,

@@ -52,7 +52,9 @@ use crate::conf::ENVIRONMENT;
 /// the C library counts nothing, and jemalloc was not chosen.
 ///
 /// In a program with thousands of arenas (`narenas:4000`) the functions that ask jemalloc need 64
-/// KiB of the calling thread's stack. Any of them may be called in a child after `fork`.
+/// KiB of the calling thread's stack. All may be called in a child after `fork`, but for profiles:
+/// a temporary file takes a lock of the standard library's, and libunwind one of the loader's, which
+/// another thread of the parent may have held.
 pub trait Handle: Sync {
     /// The decision and its reason.
     fn choice(&self) -> Choice;
@@ -232,13 +234,16 @@ pub trait Handle: Sync {
     /// [`std::env::temp_dir`], for which the feature `profiling` has to be on. Both count against
     /// RLIMIT_FSIZE, beyond which the signal SIGXFSZ ends a process that does not ignore it. What
     /// is loaded where, without which addresses have no names, jemalloc takes from
-    /// `/proc/<pid>/maps`, and leaves out without a word if it cannot.
+    /// `/proc/<pid>/maps`, and leaves out without a word if it cannot. jemalloc 5.3.0 does not
+    /// notice a write that was cut short.
     ///
     /// # Errors
     ///
     /// Those of [`start_profile`](Self::start_profile); [`Error::NotWritten`] if jemalloc could not
     /// write the profile, or nothing is in it; [`Error::TooManyFiles`] if no descriptor is free;
-    /// [`Error::Io`] if there can be no temporary file, or if `out` fails.
+    /// [`Error::Io`] if there can be no temporary file, or if `out` fails. A jemalloc that was
+    /// started with `abort:true`, as the feature `debug` starts it, ends the process where it could
+    /// not write.
     fn dump_profile_to(&self, out: &mut dyn io::Write) -> Result<(), Error> {
         let _ = out;
         Err(Error::Unsupported)

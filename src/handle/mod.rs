@@ -102,8 +102,8 @@ pub trait Handle: Sync {
     /// How many bytes the calling thread has been given and has given back since it started. The
     /// difference of two answers is what the code in between has allocated.
     ///
-    /// jemalloc: `thread.allocated` and `thread.deallocated`; needs no feature. `None` on other
-    /// allocators.
+    /// jemalloc: `thread.allocated` and `thread.deallocated`; needs no feature, takes no lock, and
+    /// costs two look-ups by name, some hundred nanoseconds. `None` on other allocators.
     fn thread_stats(&self) -> Option<ThreadStats> {
         None
     }

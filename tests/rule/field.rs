@@ -472,8 +472,8 @@ fn page(built: &str) -> String {
 {projects} projects that choose their allocator by hand, under a `cfg` of their own.
 `tests/rule/field.toml` has their predicates. `tests/rule/field.rs` evaluates them with Cargo's own
 crate `cargo-platform`, and our rule for the line beside them, for each of the {triples} triples that
-{version} knows, bare-metal ones included. `UPDATE=1 cargo test --test rule field` writes this page;
-without, it fails where the two differ without one of the reasons below.
+{version} knows, bare-metal ones included. `UPDATE=1 cargo test --test rule field` writes this
+page; without, it fails where the two differ without one of the reasons below.
 
 **j** is jemalloc, **m** mimalloc, **s** the system allocator; **×** does not compile. A row is for
 the program as it is released: with its features, without a sanitizer, Miri or fuzzing. Ours gives

@@ -1,4 +1,4 @@
-//! alloc-switch: in `conf`, "narenas:xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" takes an integer, such as 4, or `default`
+//! alloc-switch: in `conf`, "narenas:xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" takes an integer, such as 1000
 //! (with jemalloc)
 
 macro_rules! times_16 {

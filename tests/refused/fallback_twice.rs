@@ -1,4 +1,4 @@
-//! alloc-switch: `fallback` is given twice: write one, of a type that your own `cfg` chooses
+//! alloc-switch: `fallback: std::alloc::System = std::alloc::System, fallback: std::alloc::System = std::alloc::System` is not understood here: write `global_allocator!(static NAME = jemalloc, conf = "key:value", fallback: TYPE = EXPR)` in this order, where each part may be left out, and `system`, `executable` or `custom: TYPE = EXPR` may stand for `jemalloc`
 
 alloc_switch::global_allocator!(
     fallback: std::alloc::System = std::alloc::System,

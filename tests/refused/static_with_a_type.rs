@@ -1,4 +1,4 @@
-//! alloc-switch: `static ALLOCATOR: std::alloc::System = std::alloc::System` is not understood here: each part may be left out, and their order is `global_allocator!(static NAME = jemalloc, conf = "key:value", fallback: TYPE = EXPR)`
+//! alloc-switch: write `static NAME = custom: TYPE = EXPR` for an allocator in jemalloc's place, or Rust's own `#[global_allocator] static NAME: TYPE = EXPR;` for one as it stands
 
 alloc_switch::global_allocator!(static ALLOCATOR: std::alloc::System = std::alloc::System);
 

@@ -1,4 +1,4 @@
-//! alloc-switch: `system` and `fallback` cannot be combined: remove one of them
+//! alloc-switch: `fallback: std::alloc::System` cannot be combined with `system` or `custom`: `conf` and `fallback` are for jemalloc
 
 type Inner = alloc_switch::switch!(system, fallback: std::alloc::System);
 

@@ -1,4 +1,4 @@
-//! alloc-switch: `system` and `conf` cannot be combined: `conf` sets jemalloc's options
+//! alloc-switch: `conf = "narenas:4"` cannot be combined with `system` or `custom`: `conf` and `fallback` are for jemalloc
 
 alloc_switch::global_allocator!(system, conf = "narenas:4");
 

@@ -10,7 +10,7 @@ mod rule;
 use std::path::Path;
 use std::{env, fs, process};
 
-use rule::{BuildFacts, Target};
+use rule::{Argument, BuildFacts, Target};
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
@@ -29,7 +29,7 @@ fn main() {
     };
     let facts = facts(&flags, &target);
     let (mut version, mut page_size) = (None, None);
-    if facts.veto(false).is_none() {
+    if facts.veto(Argument::Default).is_none() {
         println!("cargo:rustc-cfg=alloc_switch_jemalloc");
         let (linked, is_malloc) = linked_jemalloc(&target);
         if is_malloc {
@@ -154,17 +154,16 @@ fn page_size_warning(target: &Target, version: Option<&str>) -> Option<String> {
 /// of them starts. Cargo keeps a build script's warnings to itself for crates from a registry; that
 /// of a deprecated constant reaches whoever calls the macro.
 fn write_facts(facts: &BuildFacts, version: Option<String>, page_size: Option<String>) {
-    let mut deprecated = String::new();
-    if let Some(warning) = page_size {
+    let deprecated = page_size.map_or(String::new(), |warning| {
         println!("cargo:warning={warning}");
-        deprecated = format!("#[deprecated(note = {warning:?})]");
-    }
+        format!("#[deprecated(note = {warning:?})]")
+    });
     let text = format!(
         "const FOUND: BuildFacts = {facts:?};\n\
          /// The version of the linked jemalloc; unknown for one that was built elsewhere.\n\
          pub(crate) const VERSION: Option<&str> = {version:?};\n\
          /// Deprecated if there is something to warn of.\n\
-         {deprecated}\npub const PAGE_SIZE_WARNING: () = ();\n",
+         {deprecated} pub const PAGE_SIZE_WARNING: () = ();\n",
     );
     fs::write(Path::new(&var("OUT_DIR")).join("facts.rs"), text).expect("OUT_DIR is writable");
 }

@@ -20,7 +20,7 @@ pub(crate) const FACTS: BuildFacts = {
         fuzzing: cfg!(fuzzing),
         ..FOUND
     };
-    if facts.veto(false).is_none() && FOUND.veto(false).is_some() {
+    if facts.veto(Argument::Default).is_none() && FOUND.veto(Argument::Default).is_some() {
         panic!(
             "alloc-switch: the build script and rustc see different cfgs: unset the inherited \
              CARGO_CFG_MIRI and CARGO_ENCODED_RUSTFLAGS"
@@ -28,6 +28,8 @@ pub(crate) const FACTS: BuildFacts = {
     }
     facts
 };
+
+const IN_LIBRARIES: bool = cfg!(feature = "jemalloc-in-libraries");
 
 /// The answer of the rule for one artifact, from which all else follows.
 #[derive(Clone, Copy)]
@@ -37,9 +39,9 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// Asks the rule. `author` is the name of the author's type.
-    pub const fn new(caller: Caller, author: fn() -> &'static str) -> Self {
-        Decision { caller, choice: choose(caller, author) }
+    /// Asks the rule. `type_name` is that of the author's type.
+    pub const fn new(caller: Caller, type_name: fn() -> &'static str) -> Self {
+        Decision { caller, choice: choose(caller, type_name) }
     }
 
     /// The decision as a number, from which `Code` makes a type.
@@ -61,10 +63,9 @@ impl Decision {
                  allocator of its own into it: write `global_allocator!()`"
             );
         }
-        // Off the list too, so that the author sees it first.
+        // Off the list too: the author may build there, and somebody else on it.
         let in_view = choice.is_jemalloc() || matches!(choice.reason(), Reason::UnlistedTarget);
-        let permitted = cfg!(feature = "jemalloc-in-libraries");
-        if says_jemalloc && self.is_library() && in_view && !permitted {
+        if says_jemalloc && self.is_library() && in_view && !IN_LIBRARIES {
             panic!(
                 "alloc-switch: this is a library, in which `jemalloc` is not permitted: write \
                  `global_allocator!(executable)` if it is linked into programs; if it is loaded as \
@@ -81,10 +82,13 @@ impl Decision {
     }
 
     /// Refuses `conf` where the policy gives the system allocator: the library would export
-    /// jemalloc's options for nothing. It does not look at vetoes, so that the author sees it first.
+    /// jemalloc's options for nothing. With a veto too, so that every build says the same.
     pub const fn check_conf(self) {
         match (self.caller.argument, self.caller.artifact) {
-            (_, Artifact::ProcMacro) | (Argument::Default, Artifact::Library) => panic!(
+            (_, Artifact::ProcMacro) => {
+                panic!("alloc-switch: `conf` has no effect in a procedural macro: remove it")
+            }
+            (Argument::Default, Artifact::Library) => panic!(
                 "alloc-switch: `conf` has no effect in a library, which gets the system allocator: \
                  write `global_allocator!(executable, conf = …)` if it is linked into programs; if \
                  it is loaded as a shared library (cdylib), write `global_allocator!(jemalloc, \
@@ -109,21 +113,21 @@ impl Decision {
     /// it. A crate that says it is linked into executables may be wrong.
     pub const fn stays_loaded(self) -> usize {
         let in_library = self.is_library() || matches!(self.caller.argument, Argument::Executable);
-        let permitted = cfg!(feature = "jemalloc-in-libraries");
-        (permitted && in_library && self.choice.is_jemalloc()) as usize
+        (IN_LIBRARIES && in_library && self.choice.is_jemalloc()) as usize
     }
 
-    /// The line that an artifact prints, in pieces: for the note in its file. Empty for a library on
-    /// the system allocator, which has none. `author` holds the name of the author's type, if there
-    /// is one.
-    pub const fn note(self, author: &[&'static str]) -> [&'static str; 6] {
+    /// The text of the note, in pieces: the line that the artifact prints, but for the author's type,
+    /// which is as the macro has it, in `type_text`. Empty for a library on the system allocator.
+    pub const fn note(self, type_text: &[&'static str]) -> [&'static str; 6] {
         let reason = self.choice.reason().as_str();
         match (self.choice.allocator(), self.choice.version()) {
             (Allocator::System, _) if self.is_library() => [""; 6],
             (Allocator::System, _) => ["system", "", "", " (", reason, ")"],
-            (Allocator::Jemalloc, Some(version)) => ["jemalloc", " ", version, " (", reason, ")"],
+            (_, Some(version)) => ["jemalloc", " ", version, " (", reason, ")"],
             (Allocator::Jemalloc, None) => ["jemalloc", "", "", " (", reason, ")"],
-            (Allocator::Fallback | Allocator::Custom, _) => [author[0], "", "", " (", reason, ")"],
+            (Allocator::Fallback | Allocator::Custom, _) => {
+                [type_text[0], "", "", " (", reason, ")"]
+            }
         }
     }
 }
@@ -137,12 +141,12 @@ impl LibraryWarning<true> {
                 depend on it, or `executable` if it is only ever linked into programs of yours, \
                 and never in a cdylib, which then could not be loaded"
     )]
-    #[allow(missing_docs)]
+    /// Deprecated.
     pub const THIS_LIBRARY_GETS_THE_SYSTEM_ALLOCATOR: () = ();
 }
 
-#[allow(missing_docs)]
 impl LibraryWarning<false> {
+    /// Not deprecated.
     pub const THIS_LIBRARY_GETS_THE_SYSTEM_ALLOCATOR: () = ();
 }
 
@@ -166,13 +170,14 @@ pub extern "C" fn stay_loaded() {
     }
 }
 
-/// How many bytes the pieces of a note are.
-pub const fn note_len(text: [&str; 6]) -> usize {
-    text[0].len() + text[1].len() + text[2].len() + text[3].len() + text[4].len() + text[5].len()
+/// How many bytes a note has for these pieces: their length, rounded up to four.
+pub const fn note_space(text: [&str; 6]) -> usize {
+    let [name, space, version, before, reason, after] = text;
+    let len = name.len() + space.len() + version.len() + before.len() + reason.len() + after.len();
+    len.div_ceil(4) * 4
 }
 
-/// The note as plain data, which is an ELF note too. `SPACE` is the length of the text, rounded up
-/// to four.
+/// The note as plain data, which is an ELF note too. `SPACE` is [`note_space`].
 #[repr(C)]
 pub struct Note<const SPACE: usize> {
     name_len: u32,

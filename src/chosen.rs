@@ -26,7 +26,7 @@ pub struct Choice {
     allocator: Allocator,
     reason: Reason,
     /// The name of the author's type. A function, because `type_name` is not const yet.
-    author: fn() -> &'static str,
+    type_name: fn() -> &'static str,
 }
 
 impl Choice {
@@ -60,15 +60,15 @@ impl Choice {
         match self.allocator {
             Allocator::Jemalloc => "jemalloc",
             Allocator::System => "system",
-            Allocator::Fallback | Allocator::Custom => (self.author)(),
+            Allocator::Fallback | Allocator::Custom => (self.type_name)(),
         }
     }
 }
 
-/// Asks the rule with the facts of this build. `author` is the name of the author's type.
-pub const fn choose(caller: Caller, author: fn() -> &'static str) -> Choice {
+/// Asks the rule with the facts of this build. `type_name` is that of the author's type.
+pub const fn choose(caller: Caller, type_name: fn() -> &'static str) -> Choice {
     let (allocator, reason) = decide(caller, &FACTS);
-    Choice { allocator, reason, author }
+    Choice { allocator, reason, type_name }
 }
 
 impl fmt::Display for Choice {
@@ -148,7 +148,7 @@ impl<const A: u8, const R: u8, T> Chosen<Answer<A, R, T>> {
     pub(crate) const CHOICE: Choice = Choice {
         allocator: Allocator::ALL[A as usize],
         reason: Reason::ALL[R as usize],
-        author: std::any::type_name::<T>,
+        type_name: std::any::type_name::<T>,
     };
 
     /// The decision and its reason. Costs nothing: it is part of the type.
@@ -169,14 +169,9 @@ impl<const A: u8, const R: u8, T> Chosen<Answer<A, R, T>> {
 
 impl<const A: u8, const R: u8> Chosen<Answer<A, R>> {
     /// The only value of a decision without a fallback: of a type `switch!()`.
+    #[allow(clippy::new_without_default)]
     pub const fn new() -> Self {
         Chosen(Answer(()))
-    }
-}
-
-impl<const A: u8, const R: u8> Default for Chosen<Answer<A, R>> {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

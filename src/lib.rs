@@ -33,12 +33,14 @@ pub use handle::{Error, Handle, ReportFormat, SelfCheckError, Stats, ThreadStats
 pub use in_place::InPlaceAlloc;
 pub use rule::{Allocator, Artifact, Reason};
 
-/// What the macros expand to. Not part of the interface.
+/// What the macros expand to, and what the tests look at. Not part of the interface.
 #[doc(hidden)]
 pub mod __private {
+    pub use core::prelude::v1::global_allocator;
+
     #[allow(deprecated)] // for whoever calls a macro
     pub use crate::check::PAGE_SIZE_WARNING;
-    pub use crate::check::{note_len, stay_loaded, Decision, LibraryWarning, Note};
+    pub use crate::check::{note_space, stay_loaded, Decision, LibraryWarning, Note};
     pub use crate::chosen::{choose, Code, Decode};
     pub use crate::options::{
         check, join, joined_len, LinkedJemalloc, BOOLEAN, INTEGER, LINKED, SINCE_5_3_1, TEXT,

@@ -38,16 +38,17 @@
 ///
 /// Cargo tells a crate what it is compiled as, so a library crate that owns the static of several
 /// programs counts as a library. `executable` says that it is linked into executables. A library
-/// that says neither this nor `system` is warned. Two cases are not detected: a cdylib that says
-/// `executable`, and one that only uses a type of this crate under `override-malloc`. Neither can
-/// be loaded.
+/// that says neither this nor `system` is warned. Not detected are a cdylib that says `executable`,
+/// one whose own build script sets `CARGO_BIN_NAME` for it, and one that only uses a type of this
+/// crate under `override-malloc`. None of them can be loaded.
 ///
 /// # `custom`
 ///
 /// An allocator of your own choice takes jemalloc's place, by your word: in a library too. Every
 /// veto applies to it but those that speak of jemalloc alone, the feature `jemalloc` and the list
-/// of targets: under Miri, a sanitizer, a fuzzer, a shared std or `--cfg alloc_switch="system"` it
-/// is the system allocator. TYPE is any type that is `GlobalAlloc + Sync`:
+/// of targets: under Miri, a sanitizer, a fuzzer, `-C prefer-dynamic` or
+/// `--cfg alloc_switch="system"` it is the system allocator. TYPE is any type that is
+/// `GlobalAlloc + Sync`:
 ///
 /// ```
 /// use std::alloc::{GlobalAlloc, Layout, System};
@@ -137,8 +138,8 @@ macro_rules! global_allocator {
         }
     };
     ($(#[$attribute:meta])* $vis:vis static $name:ident: $($rest:tt)*) => {
-        ::core::compile_error! {
-            "alloc-switch: write `static NAME = custom: TYPE = EXPR` for an allocator in jemalloc's \
+        $crate::__parse! { @refuse
+            "write `static NAME = custom: TYPE = EXPR` for an allocator in jemalloc's \
              place, or Rust's own `#[global_allocator] static NAME: TYPE = EXPR;` for one as it \
              stands"
         }
@@ -153,8 +154,8 @@ macro_rules! global_allocator {
 /// The decision for the artifact whose root calls it, as a constant [`Choice`](crate::Choice),
 /// without registering.
 ///
-/// It takes WHO and FALLBACK as [`global_allocator!`](crate::global_allocator!) does. It refuses no
-/// artifact, and names no jemalloc symbol.
+/// It takes WHO and FALLBACK as [`global_allocator!`](crate::global_allocator!) does, of which it
+/// does not look at EXPR. It refuses no artifact, and names no jemalloc symbol.
 ///
 /// ```
 /// const CHOICE: alloc_switch::Choice = alloc_switch::choice!();
@@ -198,18 +199,15 @@ macro_rules! choice {
 /// type Inner = alloc_switch::switch!(executable, fallback: Fallback);
 /// const INNER: Inner = Inner::with_fallback(Fallback);
 /// ```
-///
-/// It registers nothing, so a library that has jemalloc this way (feature `jemalloc-in-libraries`)
-/// is not kept loaded after `dlclose`, as it must be on Linux with glibc. Link it with
-/// `-z nodelete`: its build script prints `cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete`.
 #[macro_export]
 macro_rules! switch {
     ($($rest:tt)*) => { $crate::__parse!(@who [switch] $($rest)*) };
 }
 
-/// Reads the arguments from left to right, each step one part: `@who`, `@conf`, `@fallback`. Then
-/// `@emit` has the normal form: what to make, the argument, `[]` or `[[CONF]]`, the author's type
-/// if there is one, and the value.
+/// Reads the arguments from left to right, each step one part: `@who`, `@conf`, `@fallback`; after
+/// `system` and `custom`, which stand alone, `@alone`. Then `@emit` has the normal form: what to
+/// make (`[ATTRIBUTES VIS static NAME]`, `[choice]` or `[switch]`), the argument, `[]` or
+/// `[[CONF]]`, `[]` or `[TYPE]`, and the value.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __parse {
@@ -228,11 +226,10 @@ macro_rules! __parse {
         }
     };
     (@who $out:tt $word:ident $(, $($rest:tt)*)?) => {
-        ::core::compile_error! { ::core::concat!(
-            "alloc-switch: `", ::core::stringify!($word),
-            "` is not understood: did you mean `jemalloc`, `system`, `executable` or \
-             `custom: TYPE = EXPR`?"
-        ) }
+        $crate::__parse! { @refuse
+            "`", ::core::stringify!($word), "` is not understood: did you mean \
+             `jemalloc`, `system`, `executable` or `custom: TYPE = EXPR`?"
+        }
     };
     (@who $out:tt $($rest:tt)*) => { $crate::__parse! { @conf $out [Default] $($rest)* } };
 
@@ -240,10 +237,10 @@ macro_rules! __parse {
         $crate::__parse! { @emit $out $argument [] [$($type)?] $value }
     };
     (@alone $out:tt $who:tt $value:tt $($rest:tt)+) => {
-        ::core::compile_error! { ::core::concat!(
-            "alloc-switch: `", ::core::stringify!($($rest)+), "` cannot be combined with `system` \
+        $crate::__parse! { @refuse
+            "`", ::core::stringify!($($rest)+), "` cannot be combined with `system` \
              or `custom`: `conf` and `fallback` are for jemalloc"
-        ) }
+        }
     };
 
     (@conf $out:tt $who:tt conf = [$($part:tt)*] $(, $($rest:tt)*)?) => {
@@ -259,12 +256,10 @@ macro_rules! __parse {
     (@fallback $out:tt [$argument:ident] $conf:tt) => {
         $crate::__parse! { @emit $out $argument $conf [] ($crate::Chosen::new()) }
     };
-    (@fallback [switch] $who:tt $conf:tt fallback: $type:ty = $($rest:tt)*) => {
-        $crate::__parse! { @emit [] }
-    };
     (@fallback [switch] [$argument:ident] [] fallback: $type:ty $(,)?) => {
         $crate::__parse! { @emit [switch] $argument [] [$type] () }
     };
+    (@fallback [switch] $($other:tt)*) => { $crate::__parse! { @emit [] } };
     (@fallback $out:tt [$argument:ident] $conf:tt fallback: $type:ty = $value:expr $(,)?) => {
         $crate::__parse! {
             @emit $out $argument $conf [$type] ($crate::Chosen::with_fallback($value))
@@ -292,15 +287,15 @@ macro_rules! __parse {
         $crate::__parse! { @fallback [$($static)*] [$argument] $conf }
     };
     (@fallback $out:tt $who:tt [$($conf:tt)+] conf = $($rest:tt)*) => {
-        ::core::compile_error! { "alloc-switch: `conf` is given twice: write `conf = [a, b]`" }
+        $crate::__parse! { @refuse "`conf` is given twice: write `conf = [a, b]`" }
     };
     (@fallback $out:tt $who:tt $conf:tt $($rest:tt)+) => {
-        ::core::compile_error! { ::core::concat!(
-            "alloc-switch: `", ::core::stringify!($($rest)+), "` is not understood here: write \
+        $crate::__parse! { @refuse
+            "`", ::core::stringify!($($rest)+), "` is not understood here: write \
              `global_allocator!(static NAME = jemalloc, conf = \"key:value\", fallback: TYPE = \
              EXPR)` in this order, where each part may be left out, and `system`, `executable` or \
              `custom: TYPE = EXPR` may stand for `jemalloc`"
-        ) }
+        }
     };
 
     (@emit [choice] $argument:ident [] [$($type:ty)?] $value:tt) => {
@@ -309,9 +304,7 @@ macro_rules! __parse {
             ::core::any::type_name::<($($type)?)>,
         )
     };
-    (@emit [switch] Custom $($other:tt)*) => {
-        $crate::__parse! { @emit [] }
-    };
+    (@emit [switch] Custom $($other:tt)*) => { $crate::__parse! { @emit [] } };
     (@emit [switch] $argument:ident [] $type:tt $value:tt) => {
         $crate::__chosen!($argument [] $type)
     };
@@ -320,28 +313,35 @@ macro_rules! __parse {
         $argument:ident $conf:tt $type:tt ($value:expr)
     ) => {
         $(#[$attribute])*
-        #[cfg_attr(not(proc_macro), global_allocator)]
+        // By its path, because a neighbour's attribute may have the same name.
+        #[cfg_attr(not(proc_macro), $crate::__private::global_allocator)]
         $vis static $name: $crate::__chosen!($argument $conf $type) = $value;
     };
     (@emit $out:tt $($other:tt)*) => {
-        ::core::compile_error! {
-            "alloc-switch: `conf` is for `global_allocator!` alone, and `switch!` takes no value, \
-             but `fallback: TYPE`: hand the value to `with_fallback`"
+        $crate::__parse! { @refuse
+            "`conf` is for `global_allocator!` alone, and `switch!` takes no value, but \
+             `fallback: TYPE`, of a type that your own `cfg` chooses: hand the value to \
+             `with_fallback`"
         }
+    };
+    (@refuse $($text:tt)*) => {
+        ::core::compile_error! { ::core::concat!("alloc-switch: ", $($text)*) }
     };
 }
 
 /// The type: the rule is asked in its constant, and what follows from the answer stands beside it.
+/// `($($type)?)` is the author's type in parentheses, or `()`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __chosen {
     ($argument:ident [$([$($part:tt)*])?] [$($type:ty)?]) => {
         $crate::Chosen<
             <$crate::__private::Code<{
-                const __ALLOC_SWITCH: $crate::__private::Decision = $crate::__private::Decision::new(
-                    $crate::__caller!($argument [$($type)?]),
-                    ::core::any::type_name::<($($type)?)>,
-                );
+                const __ALLOC_SWITCH: $crate::__private::Decision =
+                    $crate::__private::Decision::new(
+                        $crate::__caller!($argument [$($type)?]),
+                        ::core::any::type_name::<($($type)?)>,
+                    );
 
                 // What cannot work, and what rustc warns of: deprecated, if there is something.
                 __ALLOC_SWITCH.check();
@@ -353,20 +353,20 @@ macro_rules! __chosen {
                 // `used`.
                 const __ALLOC_SWITCH_TEXT: [&::core::primitive::str; 6] =
                     __ALLOC_SWITCH.note(&[$(::core::stringify!($type))?]);
-                const __ALLOC_SWITCH_LEN: ::core::primitive::usize =
-                    $crate::__private::note_len(__ALLOC_SWITCH_TEXT);
-                const __ALLOC_SWITCH_NOTE: $crate::__private::Note<
-                    { __ALLOC_SWITCH_LEN.div_ceil(4) * 4 }
-                > = $crate::__private::Note::new(__ALLOC_SWITCH_TEXT);
+                const __ALLOC_SWITCH_SPACE: ::core::primitive::usize =
+                    $crate::__private::note_space(__ALLOC_SWITCH_TEXT);
+                const __ALLOC_SWITCH_COUNT: ::core::primitive::usize =
+                    (__ALLOC_SWITCH_SPACE > 0) as _;
+                type __AllocSwitchNote = $crate::__private::Note<__ALLOC_SWITCH_SPACE>;
+                const __ALLOC_SWITCH_NOTE: __AllocSwitchNote =
+                    __AllocSwitchNote::new(__ALLOC_SWITCH_TEXT);
                 #[used]
                 #[cfg_attr(
                     all(unix, not(any(target_vendor = "apple", target_family = "wasm"))),
                     link_section = ".note.alloc-switch"
                 )]
-                static __ALLOC_SWITCH_NOTES: [
-                    $crate::__private::Note<{ __ALLOC_SWITCH_LEN.div_ceil(4) * 4 }>;
-                    (__ALLOC_SWITCH_LEN > 0) as ::core::primitive::usize
-                ] = [__ALLOC_SWITCH_NOTE; (__ALLOC_SWITCH_LEN > 0) as ::core::primitive::usize];
+                static __ALLOC_SWITCH_NOTES: [__AllocSwitchNote; __ALLOC_SWITCH_COUNT] =
+                    [__ALLOC_SWITCH_NOTE; __ALLOC_SWITCH_COUNT];
 
                 // In `.init_array` the loader finds functions to call: here one, or none.
                 #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -393,7 +393,8 @@ macro_rules! __caller {
     ($argument:ident [$($type:ty)?]) => {
         $crate::__private::Caller::new(
             $crate::__private::Argument::$argument,
-            !::core::primitive::str::is_empty(::core::concat!($(::core::stringify!($type))?)),
+            // whether there is a type
+            [$(::core::stringify!($type),)? ""].len() > 1,
             $crate::__private::CargoEnv {
                 cargo: ::core::option_env!("CARGO").is_some()
                     && ::core::option_env!("CARGO_CRATE_NAME").is_some(),
@@ -408,7 +409,7 @@ macro_rules! __caller {
 
 /// The symbol that jemalloc reads. It holds a `const char *`, which a reference to an array of known
 /// size is too. It must stand in the crate with the allocator: the linker passes over one in another
-/// rlib without a word.
+/// rlib without a word. This macro writes that macro, once for each name of the symbol.
 macro_rules! define_conf_symbol {
     ($dollar:tt $(#[$attribute:meta])*) => {
         #[doc(hidden)]

@@ -81,7 +81,9 @@ reasons! {
     Fuzzing = "cfg(fuzzing)",
     /// Veto: a sanitizer is on, which must see every allocation.
     Sanitizer = "sanitizer",
-    /// Veto: `-C prefer-dynamic`; a shared std frees the program's memory with libc's `free`.
+    /// Veto: `-C prefer-dynamic`; a shared std frees the program's memory with libc's `free`. Only
+    /// flags in RUSTFLAGS and in Cargo's configuration are seen, and not that a dependency is a
+    /// dylib, which shares std too: say `system` there.
     PreferDynamic = "-C prefer-dynamic",
     /// Veto on jemalloc: the target is not on the list of those where it is known to work.
     UnlistedTarget = "target not on the jemalloc list",
@@ -95,12 +97,12 @@ reasons! {
     Executable = "executable artifact",
     /// Policy: libraries get the system allocator, because their host owns the process.
     Library = "library artifact",
-    /// Policy: an artifact that Cargo does not build gets the system allocator, which is never
-    /// wrong.
-    NotBuiltByCargo = "unknown artifact, not built by Cargo",
     /// Policy: the builder passed `--cfg alloc_switch="jemalloc"` for an artifact that Cargo does
     /// not build.
     CfgJemalloc = "--cfg alloc_switch=\"jemalloc\"",
+    /// Policy: an artifact that Cargo does not build gets the system allocator, which is never
+    /// wrong.
+    NotBuiltByCargo = "unknown artifact, not built by Cargo",
 }
 
 /// Who the author names between the macro's parentheses.
@@ -139,7 +141,7 @@ pub struct CargoEnv {
 pub struct Caller {
     pub argument: Argument,
     pub artifact: Artifact,
-    /// Whether the macro names a fallback.
+    /// Whether the macro names a type: that of a fallback, or of `custom`.
     pub fallback: bool,
 }
 
@@ -184,10 +186,12 @@ pub struct BuildFacts {
 }
 
 impl BuildFacts {
-    /// The first veto on jemalloc, or, if `custom`, on an allocator in its place: the feature and
-    /// the list of targets speak of jemalloc alone.
-    pub const fn veto(&self, custom: bool) -> Option<Reason> {
+    /// The first veto on what the author asks for. The feature and the list of targets speak of
+    /// jemalloc alone, and not of `custom`.
+    pub const fn veto(&self, argument: Argument) -> Option<Reason> {
+        let custom = matches!(argument, Argument::Custom);
         let vetoes = [
+            (matches!(argument, Argument::System), Reason::MacroSystem),
             (self.cfg_system, Reason::CfgSystem),
             (!self.feature_jemalloc && !custom, Reason::FeatureOff),
             (self.miri, Reason::Miri),
@@ -211,10 +215,8 @@ impl BuildFacts {
 /// The rule.
 pub const fn decide(caller: Caller, build: &BuildFacts) -> (Allocator, Reason) {
     // 1. Vetoes
-    let veto = match caller.argument {
-        Argument::System => Some(Reason::MacroSystem),
-        argument => build.veto(matches!(argument, Argument::Custom)),
-    };
+    let veto = build.veto(caller.argument);
+    // What the artifact would get without one
     let (allocator, reason) = match (caller.argument, caller.artifact) {
         // 2. Procedural macros
         (_, Artifact::ProcMacro) => (Allocator::System, Reason::ProcMacro),
@@ -334,15 +336,14 @@ impl Target<'_> {
 /// Cargo sets this variable for every build script, so that none inherited from outside can
 /// mislead.
 pub fn flags(encoded: &str) -> impl Iterator<Item = (&'static str, String, Option<&str>)> + '_ {
-    const SPELLINGS: [(&str, &str); 4] =
+    const KINDS: [(&str, &str); 4] =
         [("-codegen", "-C"), ("C", "-C"), ("Z", "-Z"), ("-cfg", "--cfg")];
     let mut flags = encoded.split('\x1f');
     std::iter::from_fn(move || loop {
         // Switches of one letter may stand before another option: -gCprefer-dynamic.
         let flag = flags.next()?.strip_prefix('-').unwrap_or_default();
         let flag = flag.trim_start_matches(['g', 'h', 'O', 'q', 'v', 'V']);
-        let Some((spelling, kind)) = SPELLINGS.into_iter().find(|(s, _)| flag.starts_with(s))
-        else {
+        let Some((spelling, kind)) = KINDS.into_iter().find(|(s, _)| flag.starts_with(s)) else {
             continue;
         };
         let option = match &flag[spelling.len()..] {

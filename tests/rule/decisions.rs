@@ -122,12 +122,13 @@ fn every_combination_of_facts_is_decided_in_five_steps() {
 #[test]
 fn the_veto_of_a_build_is_the_first_that_holds() {
     for build in all_builds() {
-        for is_custom in [false, true] {
+        for argument in [Argument::Default, Argument::Custom] {
+            let is_custom = argument == Argument::Custom;
             let expected = vetoes(&build)
                 .into_iter()
                 .find(|(holds, _, on_jemalloc_alone)| *holds && !(is_custom && *on_jemalloc_alone))
                 .map(|(_, veto, _)| veto);
-            assert_eq!(build.veto(is_custom), expected, "custom: {is_custom}, {build:?}");
+            assert_eq!(build.veto(argument), expected, "custom: {is_custom}, {build:?}");
         }
     }
 }

@@ -150,7 +150,7 @@ fn cargo_builds_jemalloc_where_the_rule_wants_it() {
             // The one thing that the rule sees and Cargo does not: it compiles jemalloc, and
             // nothing uses it.
             build.sanitizer = false;
-            let rule = build.veto(false).is_none();
+            let rule = build.veto(Argument::Default).is_none();
             let cargo = evaluated(&predicate, facts, variant);
             if rule != cargo {
                 let (vendor, cfg) = (facts.get("target_vendor"), variant.cfg);
@@ -170,7 +170,7 @@ fn cargo_builds_jemalloc_where_the_rule_wants_it() {
 
 #[test]
 fn the_listed_triples_are_those_that_are_documented() {
-    let listed = triples().iter().filter(|facts| facts.build().veto(false).is_none());
+    let listed = triples().iter().filter(|facts| facts.build().veto(Argument::Default).is_none());
     let mut listed: Vec<_> = listed.map(|facts| facts.triple.as_str()).collect();
     listed.sort_unstable();
     assert_eq!(listed, LISTED);

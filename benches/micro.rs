@@ -1,5 +1,5 @@
 //! Single operations on the allocator that the policy gives this program, beside the system allocator called in the same
-//! process: `cargo bench --bench micro`. What they mean for whole programs is in `programs.rs`.
+//! process: `cargo bench --bench micro`. What they mean for whole programs is in `real`.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;

@@ -206,6 +206,29 @@ request = function()
 end
 ";
 
+/// For wrk: arrays of 250 people, of twice as many, and so on.
+pub fn wrk_people(directory: &Path, arrays: usize) -> PathBuf {
+    file(directory, "people.lua", |out, random| {
+        writeln!(out, "local people = {{}}")?;
+        for i in 0..250 * arrays {
+            writeln!(out, "people[{}] = [[{}]]", i + 1, random.fill(PERSON, i))?;
+        }
+        out.write_all(ARRAYS.as_bytes())
+    })
+}
+
+const ARRAYS: &str = "
+local requests, headers = {}, { ['Content-Type'] = 'application/json' }
+math.randomseed(1)
+init = function()
+  for count = 250, #people, 250 do
+    local body = '[' .. table.concat(people, ',', 1, count) .. ']'
+    requests[#requests + 1] = wrk.format('POST', '/cities', headers, body)
+  end
+end
+request = function() return requests[math.random(#requests)] end
+";
+
 type Out<'a> = &'a mut dyn Write;
 
 fn file(

@@ -2,24 +2,23 @@
 //!
 //! Downloads published programs and libraries, puts one line into each, builds it with every
 //! allocator, runs it alternated allocator by allocator on inputs made from a seed, and prints
-//! Markdown. `programs.rs` says what they are, and which half of them chooses the presets. Beside
-//! Rust it needs Debian's packages `redis-tools` and `wrk` for the servers, and a Python with `pip`
-//! for the wheels. Options, after `--`:
+//! Markdown. `programs.rs` says what they are, and which half of them chooses options. Beside Rust
+//! it needs Debian's packages `redis-tools` and `wrk` for the servers. Options, after `--`:
 //!
-//! * `--parts A,B`: of `sizes` (every program at three sizes), `threads`, `servers`, `wheels`
-//!   (options on published binaries from PyPI), `armed` (what profiles that are armed and not
-//!   active cost, in instructions: needs valgrind), default all; or `large`, the last of the sizes;
+//! * `--parts A,B`: of `sizes` (every program at three sizes), `threads`, `servers`, `burst` (what a
+//!   server gives back after one), `armed` (what profiles that are armed and not active cost, in
+//!   instructions: needs valgrind), default all; or `large`, the last of the sizes;
 //! * `--programs A,B`: only these; `--half chooses` or `--half reports`: only that half;
 //! * `--rounds N`: runs of each (default 5);
 //! * `--seconds N`: how long wrk loads a server (default 10); `--idle N`: seconds until its memory
-//!   is looked at again (default 60);
+//!   is looked at again (default 60; after a burst it is looked at four times in 120);
 //! * `--try 'NAME=OPTIONS'`: one more row for jemalloc with these options; repeatable;
 //! * `--build`: builds everything and measures nothing; `--built`: runs what is built already;
 //! * `--from FILE`: prints an earlier run, which each run leaves in a file that it names; with
-//!   several, the tables are of all their runs, in the columns of the last, and the goals and the
-//!   searches are given for each of them;
+//!   several, the tables are of all their runs, in the columns of the last, and the goals are given
+//!   for each of them;
 //! * `--write`: writes the parts of docs/figures.md that are marked for it, the plots beside it, and
-//!   the lock file of the programs; with `--half chooses`, the marked part of docs/presets.md.
+//!   the lock file of the programs.
 
 mod inputs;
 mod page;
@@ -28,20 +27,17 @@ mod programs;
 mod report;
 mod run;
 mod sources;
-mod wheels;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
-use std::time::Duration;
 use std::{env, fs};
 
-use alloc_switch::conf;
 use programs::Program;
 use report::{Allocator, Run};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-const PARTS: [&str; 5] = ["sizes", "threads", "servers", "wheels", "armed"];
+const PARTS: [&str; 5] = ["sizes", "threads", "servers", "burst", "armed"];
 const SIZES: [&str; 3] = ["small", "medium", "large"];
 const THREADS: [usize; 4] = [1, 2, 4, 8];
 
@@ -51,7 +47,6 @@ const ALLOCATORS: &[(&str, &str, Option<&str>, &str)] = &[
     ("glibc", "glibc", None, "no `#[global_allocator]`"),
     ("alloc-switch", "alloc-switch", None, "`global_allocator!()`"),
     ("again", "alloc-switch", None, "the same file once more: what differs is noise"),
-    ("one-arena", "alloc-switch", Some(conf::ONE_ARENA), "with the options of `ONE_ARENA`"),
     ("mimalloc", "mimalloc", None, "the crate `mimalloc`"),
 ];
 
@@ -94,26 +89,15 @@ fn main() {
     let texts = options.from.iter().map(|file| fs::read_to_string(file).expect("it is there"));
     let sessions: Vec<_> = texts.map(|text| page::Session::load(&text)).collect();
     let all = page::Session::pooled(&sessions);
-    let whole = page::Session::whole(&sessions);
-    let parts = match all.reports() {
-        true => vec![
-            ("docs/figures.md", "summary", all.summary(&sessions)),
-            ("docs/figures.md", "real", all.tables(whole) + &page::goals(&sessions)),
-        ],
-        false => {
-            let searches: Vec<_> = sessions.iter().map(page::Session::presets).collect();
-            vec![("docs/presets.md", "presets", searches.join("\n"))]
-        }
-    };
-    for (page, name, text) in parts {
+    for (name, text) in all.parts(&sessions) {
         println!("{text}");
         if options.write {
             let name = format!("cargo bench --bench real ({name})");
-            report::write_part(&Path::new(ROOT).join(page), &name, &text);
+            report::write_part(&Path::new(ROOT).join("docs/figures.md"), &name, &text);
         }
     }
-    if options.write && all.reports() {
-        for (name, svg) in all.plots(whole) {
+    if options.write {
+        for (name, svg) in all.plots(page::Session::whole(&sessions)) {
             fs::write(Path::new(ROOT).join("docs").join(name), svg).unwrap();
         }
     }
@@ -147,7 +131,7 @@ fn options() -> Option<Options> {
             }
             "--half" => {
                 let chooses = value() == "chooses";
-                options.programs.retain(|p| p.chooses() == chooses);
+                options.programs.retain(|p| programs::chooses(p.name) == chooses);
             }
             "--rounds" => options.rounds = number(value()) as usize,
             "--seconds" => options.seconds = number(value()),
@@ -204,17 +188,33 @@ fn measure(
     for (program, builds) in options.programs.iter().zip(builds) {
         if !program.is_server() {
             keep(page::lines(&work.program(program, builds)));
-        } else if options.asks_for("servers") {
-            keep(page::lines(&work.server(program, builds)));
+            continue;
+        }
+        let (name, seconds) = (program.name, options.seconds);
+        if let (true, Some(client)) = (options.asks_for("servers"), program.client) {
+            let (looks, command) = (vec![options.idle], program.command);
+            let load = run::Load { command, client, seconds, looks, warm_up: None };
+            let workload = format!("servers/{name}");
+            keep(page::lines(&work.server(&workload, builds, &work.input(program, 0), &load)));
+        }
+        let burst = programs::BURSTS.iter().find(|burst| burst.server == name);
+        if let (true, Some(burst)) = (options.asks_for("burst"), burst) {
+            let load = run::Load {
+                command: burst.command,
+                client: burst.client,
+                seconds,
+                looks: programs::LOOKS.to_vec(),
+                warm_up: Some(burst.warm_up),
+            };
+            let (workload, input) = (format!("burst/{name}"), inputs(directory));
+            let input = (burst.input)(&input, burst.size);
+            keep(page::lines(&work.server(&workload, builds, &input, &load)));
         }
     }
     if options.asks_for("armed") {
         for program in options.programs.iter().filter(|program| !program.is_server()) {
             keep(page::lines(&[work.armed(program)]));
         }
-    }
-    if options.asks_for("wheels") {
-        keep(page::lines(&wheels::run(directory, &allocators, options.rounds)));
     }
     path
 }
@@ -233,9 +233,7 @@ struct Work<'a> {
 
 impl Work<'_> {
     fn input(&self, program: &Program, size: usize) -> PathBuf {
-        let inputs = self.directory.join("target/inputs");
-        fs::create_dir_all(&inputs).unwrap();
-        (program.input)(&inputs, program.sizes[size])
+        (program.input)(&inputs(self.directory), program.sizes[size])
     }
 
     /// A program at each size, and at the middle one with each number of threads.
@@ -295,30 +293,33 @@ impl Work<'_> {
     }
 
     /// A server under its load. While one idles, the next is loaded.
-    fn server(&self, program: &Program, builds: &[PathBuf]) -> Vec<Run> {
-        let workload = format!("servers/{}", program.name);
+    fn server(
+        &self,
+        workload: &str,
+        builds: &[PathBuf],
+        input: &Path,
+        load: &run::Load,
+    ) -> Vec<Run> {
         eprintln!("running {workload}");
-        let input = self.input(program, 0);
-        let load = run::Load {
-            client: program.client.expect("a server has a client"),
-            seconds: self.options.seconds,
-            idle: Duration::from_secs(self.options.idle),
-        };
         let mut port = 21_000;
         let mut idling: Vec<(usize, JoinHandle<String>)> = Vec::new();
         run::rounds(self.options.rounds, self.allocators, |index, allocator| {
             port += 1;
             let filled = [("input", input.display().to_string()), ("port", port.to_string())];
-            let command = run::command(&builds[build_of(allocator)], program.command, &filled);
-            idling.push((
-                index,
-                run::server(command, allocator.conf.as_deref(), port, &input, &load),
-            ));
+            let command = run::command(&builds[build_of(allocator)], load.command, &filled);
+            let conf = allocator.conf.as_deref();
+            idling.push((index, run::server(command, conf, port, input, load)));
             None
         });
         let lines = idling.into_iter().map(|(index, thread)| (index, thread.join().unwrap()));
-        lines.map(|(index, line)| Run::parse(&workload, index, &line)).collect()
+        lines.map(|(index, line)| Run::parse(workload, index, &line)).collect()
     }
+}
+
+fn inputs(directory: &Path) -> PathBuf {
+    let inputs = directory.join("target/inputs");
+    fs::create_dir_all(&inputs).unwrap();
+    inputs
 }
 
 fn build_of(allocator: &Allocator) -> usize {

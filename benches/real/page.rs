@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use crate::programs::{self, Program, Source};
+use crate::programs::{self, Program, Source, BURSTS, LOOKS};
 use crate::report::plots::{self, Panel, Row};
 use crate::report::{geometric_mean, row, short, Allocator, Figures, Run};
 use crate::{SIZES, THREADS};
@@ -20,7 +20,7 @@ const DEFAULT: usize = 1;
 const AGAIN: usize = 2;
 
 /// How the pages speak of each half of the programs, and whether it is the one that chooses.
-const HALVES: [(&str, bool); 2] = [("report", false), ("choose the presets", true)];
+const HALVES: [(&str, bool); 2] = [("report", false), ("choose options", true)];
 
 /// What a program spends, and how it is printed.
 const METRICS: [(&str, &str, &str, usize); 4] = [
@@ -99,16 +99,23 @@ impl Session {
     fn part(&self, part: &str, chooses: Option<bool>) -> Vec<String> {
         let of = |workload: &&String| {
             let (of, name) = workload.split_once('/').expect("a part and a name");
-            let half = programs::ALL.iter().find(|p| p.name == name).map(Program::chooses);
-            of == part && (chooses.is_none() || half == chooses)
+            of == part && (chooses.is_none() || chooses == Some(programs::chooses(name)))
         };
         self.figures.workloads.iter().filter(of).cloned().collect()
     }
 
-    /// Whether programs of the half that reports were run.
-    pub fn reports(&self) -> bool {
-        let mut all = self.figures.workloads.iter().filter_map(|w| w.split_once('/'));
-        all.any(|(_, name)| programs::ALL.iter().any(|p| p.name == name && !p.chooses()))
+    /// The marked parts of docs/figures.md that these runs are for.
+    pub fn parts(&self, sessions: &[Session]) -> Vec<(&'static str, String)> {
+        let (bursts, others) = (self.part("burst", None).len(), self.figures.workloads.len());
+        let mut parts = Vec::new();
+        if others > bursts {
+            parts.push(("summary", self.summary(sessions)));
+            parts.push(("real", self.tables(Session::whole(sessions)) + &goals(sessions)));
+        }
+        if bursts > 0 {
+            parts.push(("burst", self.bursts()));
+        }
+        parts
     }
 
     fn columns(&self) -> std::ops::Range<usize> {
@@ -193,7 +200,7 @@ impl Session {
             write!(text, "\nOn both halves, {} programs: {jemalloc},\n{mimalloc}.\n", both.len())
                 .unwrap();
         }
-        text + "\n![Processor time against peak memory](trade-off.svg)\n"
+        text
     }
 
     /// How often each allocator ran it.
@@ -207,7 +214,7 @@ impl Session {
         let figures = &self.figures;
         let mut text = format!("{}\n{}\n", self.machine, figures.describe());
         for (half, chooses) in HALVES.into_iter().rev() {
-            let programs = programs::ALL.iter().filter(|p| p.chooses() == chooses);
+            let programs = programs::ALL.iter().filter(|p| programs::chooses(p.name) == chooses);
             let programs: Vec<_> = programs.map(describe).collect();
             writeln!(text, "These {half}: {}.\n", programs.join(", ")).unwrap();
         }
@@ -240,7 +247,7 @@ impl Session {
                 text += &self.ratios(&servers, metric, unit, digits);
             }
         }
-        text + &self.armed() + &self.wheels()
+        text + &self.armed()
     }
 
     fn ratios(&self, workloads: &[String], metric: &str, unit: &str, digits: usize) -> String {
@@ -291,81 +298,50 @@ impl Session {
         text + "\n"
     }
 
-    /// The options against what the published programs do by themselves.
-    fn wheels(&self) -> String {
-        let wheels = self.part("wheels", None);
-        if wheels.is_empty() {
-            return String::new();
-        }
-        let figures = &self.figures;
-        let with_options: Vec<usize> = self
-            .columns()
-            .filter(|&a| a == AGAIN || figures.allocators[a].conf.is_some())
-            .collect();
-        let names: Vec<_> = with_options.iter().map(|&a| self.name(a)).collect();
-        let mut text =
-            "### Published binaries\n\nAs multiples of the same binary without options.\n"
-                .to_owned();
-        for (title, metric, unit, digits) in METRICS {
-            let line = "--:|".repeat(names.len() + 1);
-            write!(text, "\n{title}:\n\n| | default | {} |\n|---|{line}\n", names.join(" | "))
-                .unwrap();
-            for wheel in &wheels {
-                let own = format!("{:.digits$} {unit}", figures.median(wheel, DEFAULT, metric));
-                let others = with_options.iter().map(|&a| figures.ratio(wheel, a, DEFAULT, metric));
-                let others = others.map(|ratio| format!("{ratio:.2}"));
-                row(&mut text, short(wheel), std::iter::once(own).chain(others));
-            }
-            let means = with_options.iter().map(|&a| figures.mean(&wheels, a, DEFAULT, metric));
-            let means = means.map(|mean| format!("**{mean:.2}**"));
-            row(&mut text, "**geometric mean**", std::iter::once("1".into()).chain(means));
-        }
-        text
-    }
-
-    /// What the presets were chosen by: the other half, and only as multiples of the default.
-    pub fn presets(&self) -> String {
-        let (large, servers) = (self.part("large", Some(true)), self.part("servers", Some(true)));
+    /// What each server holds before, during and after a burst, and what that costs it.
+    fn bursts(&self) -> String {
         let mut text = format!("{}\n", self.machine);
-        text +=
-            "Multiples of `global_allocator!()` in the geometric mean, on those that choose.\n\n";
-        text +=
-            "| | processor time | user | kernel | peak memory | p99 | memory after the load | idle |\n";
-        text += "|---|--:|--:|--:|--:|--:|--:|--:|\n";
-        for a in self.columns() {
-            let mean = |of: &[String], metric| match of {
-                [] => "-".into(),
-                of => format!("{:.2}", self.figures.mean(of, a, DEFAULT, metric)),
-            };
-            let programs = ["cpu", "user", "sys", "peak"].map(|metric| mean(&large, metric));
-            let served = ["p99", "after", "idle"].map(|metric| mean(&servers, metric));
-            let options = self.figures.allocators[a].conf.as_ref().map(|conf| format!("`{conf}`"));
-            row(
-                &mut text,
-                options.as_deref().unwrap_or(self.name(a)),
-                programs.into_iter().chain(served),
-            );
+        for workload in self.part("burst", None) {
+            let name = short(&workload);
+            let burst = BURSTS.iter().find(|burst| burst.server == name).expect("one of ours");
+            let half = HALVES[usize::from(programs::chooses(name))].0;
+            let (what, rounds) = (burst.what, self.rounds(&workload));
+            write!(text, "### {name}: {what} ({half}, {rounds} rounds)\n\n").unwrap();
+            let looks = LOOKS.map(|seconds| format!("{seconds} s"));
+            let line = "--:|".repeat(LOOKS.len() + 7);
+            writeln!(
+                text,
+                "| | before | peak | {} | 15 s / before | time of a request | p99 | idle |\n|---|{line}",
+                looks.join(" | ")
+            )
+            .unwrap();
+            for a in self.columns() {
+                let median = |metric: &str| self.figures.median(&workload, a, metric);
+                let ratio = |metric| self.figures.ratio(&workload, a, DEFAULT, metric);
+                let mut cells = vec![median("before"), median("peak")];
+                cells.extend(LOOKS.map(|seconds| median(&format!("after-{seconds}"))));
+                let mut cells: Vec<_> = cells.iter().map(|mib| format!("{mib:.0}")).collect();
+                for ratio in [median("after-15") / median("before"), ratio("cpu"), ratio("p99")] {
+                    cells.push(format!("{ratio:.2}"));
+                }
+                cells.push(format!("{:.2} s", median("idle-cpu")));
+                let allocator = &self.figures.allocators[a];
+                let options = allocator.conf.as_ref().map(|conf| format!("`{conf}`"));
+                row(&mut text, options.as_deref().unwrap_or(&allocator.name), cells.into_iter());
+            }
+            text.push('\n');
         }
         text
     }
 
     pub fn plots(&self, whole: &Session) -> Vec<(&'static str, String)> {
         let figures = &self.figures;
-        let large = self.part("large", Some(false));
         let mut plots = Vec::new();
-        if !large.is_empty() {
-            let point = |a| {
-                let mean = |metric| figures.mean(&large, a, GLIBC, metric);
-                (self.name(a), mean("cpu"), mean("peak"))
-            };
-            let points: Vec<_> = self.columns().map(point).collect();
-            plots.push(("trade-off.svg", plots::trade_off(&points)));
-        }
         // the noise is in the tables
         let shown: Vec<usize> = self.columns().filter(|&a| a != GLIBC && a != AGAIN).collect();
         let names: Vec<&str> = shown.iter().map(|&a| self.name(a)).collect();
         let mut rows = Vec::new();
-        for (title, chooses) in [("These report:", false), ("These chose the presets:", true)] {
+        for (title, chooses) in [("These report:", false), ("These choose options:", true)] {
             let group = self.part("large", Some(chooses));
             if !group.is_empty() {
                 rows.push(Row { name: title.into(), panels: vec![] });
@@ -443,8 +419,8 @@ fn describe(program: &Program) -> String {
     }
 }
 
-/// What the presets and the default are to reach on the half that reports, in every session.
-pub fn goals(sessions: &[Session]) -> String {
+/// What the default is to reach on the half that reports, in every session.
+fn goals(sessions: &[Session]) -> String {
     let mut text = "\n### Goals, on the programs that report\n\n".to_owned();
     let (mut goals, mut reached) = (0, 0);
     let names: Vec<_> = (1..=sessions.len()).map(|i| format!("session {i}")).collect();
@@ -469,7 +445,7 @@ pub fn goals(sessions: &[Session]) -> String {
         };
         let values: Vec<_> = sessions.iter().map(value).collect();
         if values.iter().all(Option::is_none) {
-            continue; // a preset that was taken out, and that nobody has tried again
+            continue;
         }
         let cells = values.into_iter().map(|value| value.unwrap_or("-".into()));
         let title = METRICS.iter().chain(&SERVED).find(|m| m.1 == *metric).expect("a metric").0;
@@ -496,14 +472,4 @@ const GOALS: &[Goal] = &[
     ("alloc-switch", "mimalloc", "peak", false, 0.75),
     ("alloc-switch", "glibc", "cpu", true, 1.0),
     ("alloc-switch", "glibc", "peak", false, 1.05),
-    ("huge-pages", "alloc-switch", "cpu", false, 0.90),
-    ("huge-pages", "alloc-switch", "user", false, 0.90),
-    ("huge-pages", "alloc-switch", "cpu", true, 1.03),
-    ("huge-pages", "alloc-switch", "user", true, 1.03),
-    ("one-arena", "alloc-switch", "peak", false, 0.95),
-    ("one-arena", "glibc", "peak", false, 1.0),
-    ("one-arena", "alloc-switch", "cpu", false, 1.03),
-    ("server", "alloc-switch", "p99", false, 1.0),
-    ("server", "alloc-switch", "after", false, 1.0),
-    ("server", "alloc-switch", "idle", false, 1.0),
 ];

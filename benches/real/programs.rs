@@ -30,6 +30,42 @@ pub enum Client {
     Wrk(&'static str),
 }
 
+/// More work at once than a server has on other days, for what is left of it when it is idle again.
+pub struct Burst {
+    pub server: &'static str,
+    pub what: &'static str,
+    pub command: &'static str,
+    pub input: Make,
+    pub size: usize,
+    /// A second of small requests before it, on one connection.
+    pub warm_up: Client,
+    pub client: Client,
+}
+
+/// When memory is looked at after a burst: seconds.
+pub const LOOKS: [u64; 4] = [10, 15, 30, 120];
+
+pub const BURSTS: &[Burst] = &[
+    Burst {
+        server: "axum",
+        what: "64 clients send arrays of 250 to 4,000 people",
+        command: "{port}",
+        input: inputs::wrk_people,
+        size: 16,
+        warm_up: Client::Wrk("-c 1 -d 1s http://127.0.0.1:{port}/notes/1"),
+        client: Client::Wrk("-c 64 --timeout 60s -s {input} http://127.0.0.1:{port}"),
+    },
+    Burst {
+        server: "dufs",
+        what: "256 clients have a directory of ten files zipped",
+        command: "--bind 127.0.0.1 --port {port} --allow-archive {input}",
+        input: inputs::rust_tree,
+        size: 10,
+        warm_up: Client::Wrk("-c 1 -d 1s http://127.0.0.1:{port}/?json"),
+        client: Client::Wrk("-c 256 --timeout 60s http://127.0.0.1:{port}/?zip"),
+    },
+];
+
 impl Program {
     pub fn takes_threads(&self) -> bool {
         self.command.contains("{threads}")
@@ -38,15 +74,16 @@ impl Program {
     pub fn is_server(&self) -> bool {
         self.client.is_some()
     }
+}
 
-    /// Half of the programs, and half of the servers, choose the presets; the others report. Which
-    /// half a program is in was decided by its name, before anything was measured.
-    pub fn chooses(&self) -> bool {
-        let mut alike: Vec<&Program> =
-            ALL.iter().filter(|other| other.is_server() == self.is_server()).collect();
-        alike.sort_by_key(|program| fnv1a(program.name));
-        alike.iter().position(|program| program.name == self.name).unwrap() < alike.len() / 2
-    }
+/// Half of the programs, and half of the servers, choose options; the others report. Which half a
+/// program is in was decided by its name, before anything was measured.
+pub fn chooses(name: &str) -> bool {
+    let is_server = |name: &str| ALL.iter().any(|p| p.name == name && p.is_server());
+    let mut alike: Vec<&str> = ALL.iter().map(|program| program.name).collect();
+    alike.retain(|other| is_server(other) == is_server(name));
+    alike.sort_by_key(|name| fnv1a(name));
+    alike.iter().position(|other| *other == name).unwrap() < alike.len() / 2
 }
 
 /// The hash of Fowler, Noll and Vo: the same in every version of every compiler.

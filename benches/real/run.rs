@@ -92,11 +92,14 @@ pub fn instructions(command: &mut Command, conf: Option<&str>, out: &Path) -> u6
 }
 
 pub struct Load {
+    /// What the server is called with.
+    pub command: &'static str,
     pub client: Client,
     /// Seconds that wrk runs.
     pub seconds: u64,
-    /// From the end of the load to the last look at the server's memory.
-    pub idle: Duration,
+    /// Seconds from the end of the load at which the server's memory is looked at.
+    pub looks: Vec<u64>,
+    pub warm_up: Option<Client>,
 }
 
 /// What a server did under a load; the thread waits until it was idle for long enough.
@@ -107,8 +110,9 @@ pub fn server(
     input: &Path,
     load: &Load,
 ) -> JoinHandle<String> {
-    command.envs(conf.map(|conf| (CONF, conf)));
-    command.stdin(Stdio::null()).stdout(Stdio::null());
+    // What it says of clients that leave nobody reads; but jemalloc is to know its options.
+    command.envs(conf.map(|conf| (CONF, format!("abort_conf:true,{conf}"))));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let begun = Instant::now();
     let mut server = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
@@ -116,17 +120,29 @@ pub fn server(
         assert!(ended.is_none() && begun.elapsed().as_secs() < 10, "{command:?}: {ended:?}");
         thread::sleep(Duration::from_millis(10));
     }
-    let (requests, mut line) = client(load, port, input);
-    let after = measure::status(server.id(), "VmRSS:");
-    let idle = load.idle;
+    if let Some(warm_up) = load.warm_up {
+        client(warm_up, load.seconds, port, input);
+    }
+    let pid = server.id();
+    let resident = move || measure::status(pid, "VmRSS:");
+    let (before, start) = (resident(), measure::times(pid));
+    let (requests, mut line) = client(load.client, load.seconds, port, input);
+    let (after, load_ended) = (resident(), Instant::now());
+    thread::sleep(Duration::from_secs(1)); // what wrk left behind unanswered is still worked on
+    let end = measure::times(pid);
+    // microseconds for a request
+    let [user, sys] = [0, 1].map(|i| (end[i] - start[i]) / requests * 1e6);
+    line += &format!(" user={user} sys={sys} before={before} after={after}");
+    let looks = load.looks.clone();
     thread::spawn(move || {
-        thread::sleep(idle);
-        let resident = measure::status(server.id(), "VmRSS:");
+        for seconds in looks {
+            thread::sleep(Duration::from_secs(seconds).saturating_sub(load_ended.elapsed()));
+            line += &format!(" after-{seconds}={}", resident());
+        }
+        let idle = resident();
         let used = stop(server, begun);
-        // microseconds for a request
-        let (user, sys) = (used.user / requests * 1e6, used.sys / requests * 1e6);
-        line += &format!(" user={user} sys={sys} peak={} after={after} idle={resident}", used.peak);
-        line
+        let idle_cpu = used.user + used.sys - end[0] - end[1];
+        line + &format!(" peak={} idle={idle} idle-cpu={idle_cpu}", used.peak)
     })
 }
 
@@ -136,15 +152,13 @@ fn stop(mut server: Child, begun: Instant) -> Used {
 }
 
 /// How many requests were answered, and `rate=… p50=… p99=…`: for a second, and milliseconds.
-fn client(load: &Load, port: u16, input: &Path) -> (f64, String) {
+fn client(client: Client, seconds: u64, port: u16, input: &Path) -> (f64, String) {
     let filled = [("port", port.to_string()), ("input", input.display().to_string())];
-    let (tool, package, words) = match load.client {
+    let (tool, package, words) = match client {
         Client::RedisBenchmark(words) => {
             ("redis-benchmark", "redis-tools", format!("-p {port} --csv {words}"))
         }
-        Client::Wrk(words) => {
-            ("wrk", "wrk", format!("-t 1 -c 32 -d {}s --latency {words}", load.seconds))
-        }
+        Client::Wrk(words) => ("wrk", "wrk", format!("-t 1 -c 32 -d {seconds}s --latency {words}")),
     };
     let mut command = command(Path::new(tool), &words, &filled);
     command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
@@ -152,7 +166,7 @@ fn client(load: &Load, port: u16, input: &Path) -> (f64, String) {
         .output()
         .unwrap_or_else(|error| panic!("{tool}: {error}; it is in Debian's package {package}"));
     let text = String::from_utf8_lossy(&output.stdout);
-    let parsed = match load.client {
+    let parsed = match client {
         Client::RedisBenchmark(_) => redis_benchmark(&text, words_after(&words, "-n")),
         Client::Wrk(_) => wrk(&text),
     };

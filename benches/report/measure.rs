@@ -38,6 +38,15 @@ pub fn wait(child: Child, begun: Instant) -> (ExitStatus, Used) {
     (ExitStatus::from_raw(status), used)
 }
 
+/// The user and the kernel time of a process until now, in seconds. The kernel rounds them down to
+/// hundredths.
+pub fn times(pid: u32) -> [f64; 2] {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
+    let (_, fields) = stat.rsplit_once(')').expect("the name stands in brackets");
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    [11, 12].map(|field| fields[field].parse::<f64>().expect("a number") / 100.0)
+}
+
 /// A field of /proc/PID/status, such as `VmRSS:`, in MiB.
 pub fn status(pid: u32, field: &str) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");

@@ -1,4 +1,4 @@
-//! Three plots, in colours that people who confuse red and green can tell apart (Okabe and Ito,
+//! Two plots, in colours that people who confuse red and green can tell apart (Okabe and Ito,
 //! 2008), and with a shape for each series beside them. glibc is the line at 1.
 
 use plotters::coord::Shift;
@@ -8,13 +8,10 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// An allocator looks the same in every plot.
-const LOOKS: [(&str, RGBColor); 6] = [
+const LOOKS: [(&str, RGBColor); 3] = [
     ("alloc-switch", RGBColor(0x00, 0x72, 0xB2)),
-    ("huge-pages", RGBColor(0xD5, 0x5E, 0x00)),
-    ("one-arena", RGBColor(0x00, 0x9E, 0x73)),
     ("mimalloc", RGBColor(0xCC, 0x79, 0xA7)),
-    ("snmalloc", RGBColor(0xE6, 0x9F, 0x00)),
-    ("server", RGBColor(0x56, 0xB4, 0xE9)),
+    ("with options", RGBColor(0xD5, 0x5E, 0x00)),
 ];
 const GREY: RGBColor = RGBColor(0x77, 0x77, 0x77);
 const GRID: RGBColor = RGBColor(0xDD, 0xDD, 0xDD);
@@ -50,11 +47,8 @@ fn marker(area: &Area, look: usize, (x, y): (i32, i32)) {
     };
     match look {
         0 => area.draw(&Circle::new((x, y), 5, style)),
-        1 => area.draw(&TriangleMarker::new((x, y), 6, style)),
-        2 => area.draw(&corners([(-5, -5), (5, -5), (5, 5), (-5, 5)])),
-        3 => area.draw(&corners([(-6, 0), (0, -6), (6, 0), (0, 6)])),
-        4 => area.draw(&Cross::new((x, y), 5, LOOKS[look].1.stroke_width(2))),
-        _ => area.draw(&corners([(-6, -5), (6, -5), (0, 6), (0, 6)])),
+        1 => area.draw(&corners([(-6, 0), (0, -6), (6, 0), (0, 6)])),
+        _ => area.draw(&TriangleMarker::new((x, y), 6, style)),
     }
     .unwrap();
 }
@@ -167,41 +161,6 @@ pub fn dots(panels: &[&str], series: &[&str], rows: &[Row]) -> String {
             } else {
                 text(area, &row.name, (left - 10, y), HPos::Right, 13, BLACK);
             }
-        }
-    })
-}
-
-/// One labelled point for each allocator: processor time against peak memory.
-pub fn trade_off(points: &[(&str, f64, f64)]) -> String {
-    let (left, right, top, bottom) = (70, 590, 60, 400);
-    draw((640, 460), |area| {
-        let x = Axis::new(points.iter().map(|p| p.1), left, right);
-        let y = Axis::new(points.iter().map(|p| p.2), bottom, top);
-        for tick in x.ticks() {
-            line(area, (x.at(tick), top), (x.at(tick), bottom), GRID);
-            text(area, &number(tick), (x.at(tick), bottom + 16), HPos::Center, 12, GREY);
-        }
-        for tick in y.ticks() {
-            line(area, (left, y.at(tick)), (right, y.at(tick)), GRID);
-            text(area, &number(tick), (left - 8, y.at(tick)), HPos::Right, 12, GREY);
-        }
-        let (one_x, one_y) = (x.at(1.0), y.at(1.0));
-        line(area, (one_x, top), (one_x, bottom), BLACK);
-        line(area, (left, one_y), (right, one_y), BLACK);
-        text(area, "← less time than glibc", (one_x - 8, top - 14), HPos::Right, 13, BLACK);
-        text(area, "more →", (one_x + 8, top - 14), HPos::Left, 13, BLACK);
-        text(area, "peak memory / glibc's ↑", (8, 18), HPos::Left, 13, BLACK);
-        text(area, "processor time / glibc's", (right, bottom + 42), HPos::Right, 13, BLACK);
-        let heights = points.iter().enumerate().map(|(i, p)| (y.at(p.2), i));
-        let heights = spread(heights.collect(), 15);
-        for ((name, time, memory), height) in points.iter().zip(heights) {
-            let at = (x.at(*time), y.at(*memory));
-            match LOOKS.iter().position(|(known, _)| known == name) {
-                Some(look) => marker(area, look, at),
-                None => area.draw(&Circle::new(at, 4, BLACK.stroke_width(1))).unwrap(),
-            }
-            let height = if *name == "glibc" { height - 10 } else { height }; // above its line
-            text(area, name, (at.0 + 12, height), HPos::Left, 13, BLACK);
         }
     })
 }

@@ -1,5 +1,5 @@
-//! Single operations on the allocator that the policy gives this program, beside the system allocator called in the same
-//! process: `cargo bench --bench micro`. What they mean for whole programs is in `real`.
+//! Single operations on the allocator that the policy gives this program, beside the system
+//! allocator in the same process: `cargo bench --bench micro`. Whole programs are in `real`.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
@@ -32,7 +32,10 @@ fn touch(block: *mut u8, size: usize) {
 }
 
 /// Allocates, touches and frees.
-#[divan::bench(types = [System, Chosen], args = [16, 128, KIB, 16 * KIB, 256 * KIB, 4 * MIB, 64 * MIB])]
+#[divan::bench(
+    types = [System, Chosen],
+    args = [16, 128, KIB, 16 * KIB, 256 * KIB, 4 * MIB, 64 * MIB],
+)]
 fn round_trip<A: GlobalAlloc + Default>(bencher: Bencher, size: usize) {
     let (allocator, layout) = (A::default(), layout(black_box(size)));
     bencher.bench_local(|| {
@@ -72,7 +75,7 @@ fn zeroed<A: GlobalAlloc + Default>(bencher: Bencher, size: usize) {
     });
 }
 
-/// Doubles a block from 4 KiB on, and writes to what is new, as a vector does that nobody gave a capacity.
+/// Doubles a block from 4 KiB on, and writes to what is new: a vector that nobody gave a capacity.
 #[divan::bench(types = [System, Chosen], args = [64 * KIB, MIB, 32 * MIB])]
 fn doubling<A: GlobalAlloc + Default>(bencher: Bencher, size: usize) {
     let allocator = A::default();

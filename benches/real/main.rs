@@ -274,7 +274,7 @@ impl Work<'_> {
         runs
     }
 
-    /// Instructions of one file, with profiles off and armed, at the smallest size and on one thread.
+    /// Instructions of one file with profiles off and armed: the smallest size, one thread.
     fn armed(&self, program: &Program) -> Run {
         let file = sources::build_profiling(self.directory, program);
         let workload = format!("armed/{}", program.name);

@@ -311,8 +311,9 @@ impl Session {
             let line = "--:|".repeat(LOOKS.len() + 7);
             writeln!(
                 text,
-                "| | before | peak | {} | 15 s / before | time of a request | p99 | idle |\n|---|{line}",
-                looks.join(" | ")
+                "| | before | peak | {} | 15 s / before | processor time | p99 | when idle |\n\
+                 |---|{line}",
+                looks.join(" | "),
             )
             .unwrap();
             for a in self.columns() {

@@ -30,7 +30,7 @@ pub enum Client {
     Wrk(&'static str),
 }
 
-/// More work at once than a server has on other days, for what is left of it when it is idle again.
+/// More work at once than a server has on other days, to see what it holds when it is idle again.
 pub struct Burst {
     pub server: &'static str,
     pub what: &'static str,
@@ -134,7 +134,8 @@ pub const ALL: &[Program] = &[
         name: "ripgrep",
         what: "searches files",
         source: Source::Registry("ripgrep", "15.2.0", "rg", ""),
-        command: "--no-config --no-ignore --threads {threads} --line-number --column fn.\\w+r\\w+\\( {input}",
+        command: "--no-config --no-ignore --threads {threads} --line-number --column \
+                  fn.\\w+r\\w+\\( {input}",
         input: inputs::rust_tree,
         sizes: [2_000, 8_000, 32_000],
         client: None,

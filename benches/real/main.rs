@@ -33,6 +33,7 @@ use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::{env, fs};
 
+use alloc_switch::conf;
 use programs::Program;
 use report::{Allocator, Run};
 
@@ -48,6 +49,7 @@ const ALLOCATORS: &[(&str, &str, Option<&str>, &str)] = &[
     ("alloc-switch", "alloc-switch", None, "`global_allocator!()`"),
     ("again", "alloc-switch", None, "the same file once more: what differs is noise"),
     ("mimalloc", "mimalloc", None, "the crate `mimalloc`"),
+    ("give-back", "alloc-switch", Some(conf::GIVE_BACK), "with the options of `GIVE_BACK`"),
 ];
 
 struct Options {

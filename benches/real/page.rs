@@ -104,17 +104,17 @@ impl Session {
         self.figures.workloads.iter().filter(of).cloned().collect()
     }
 
-    /// The marked parts of docs/figures.md that these runs are for.
-    pub fn parts(&self, sessions: &[Session]) -> Vec<(&'static str, String)> {
-        let (bursts, others) = (self.part("burst", None).len(), self.figures.workloads.len());
+    /// The marked parts of docs/figures.md that these runs are for: their names, and what is in them.
+    pub fn parts(&self, sessions: &[Session]) -> Vec<(String, String)> {
+        let bursts = self.part("burst", None);
         let mut parts = Vec::new();
-        if others > bursts {
-            parts.push(("summary", self.summary(sessions)));
-            parts.push(("real", self.tables(Session::whole(sessions)) + &goals(sessions)));
+        if self.figures.workloads.len() > bursts.len() {
+            let tables = self.tables(Session::whole(sessions)) + &goals(sessions);
+            parts = vec![("summary".into(), self.summary(sessions)), ("real".into(), tables)];
         }
-        if bursts > 0 {
-            parts.push(("burst", self.bursts()));
-        }
+        parts.extend(
+            bursts.iter().map(|workload| (workload.replace('/', " of "), self.burst(workload))),
+        );
         parts
     }
 
@@ -298,41 +298,33 @@ impl Session {
         text + "\n"
     }
 
-    /// What each server holds before, during and after a burst, and what that costs it.
-    fn bursts(&self) -> String {
-        let mut text = format!("{}\n", self.machine);
-        for workload in self.part("burst", None) {
-            let name = short(&workload);
-            let burst = BURSTS.iter().find(|burst| burst.server == name).expect("one of ours");
-            let half = HALVES[usize::from(programs::chooses(name))].0;
-            let (what, rounds) = (burst.what, self.rounds(&workload));
-            write!(text, "### {name}: {what} ({half}, {rounds} rounds)\n\n").unwrap();
-            let looks = LOOKS.map(|seconds| format!("{seconds} s"));
-            let line = "--:|".repeat(LOOKS.len() + 7);
-            writeln!(
-                text,
-                "| | before | peak | {} | 15 s / before | processor time | p99 | when idle |\n\
-                 |---|{line}",
-                looks.join(" | "),
-            )
-            .unwrap();
-            for a in self.columns() {
-                let median = |metric: &str| self.figures.median(&workload, a, metric);
-                let ratio = |metric| self.figures.ratio(&workload, a, DEFAULT, metric);
-                let mut cells = vec![median("before"), median("peak")];
-                cells.extend(LOOKS.map(|seconds| median(&format!("after-{seconds}"))));
-                let mut cells: Vec<_> = cells.iter().map(|mib| format!("{mib:.0}")).collect();
-                for ratio in [median("after-15") / median("before"), ratio("cpu"), ratio("p99")] {
-                    cells.push(format!("{ratio:.2}"));
-                }
-                cells.push(format!("{:.2} s", median("idle-cpu")));
-                let allocator = &self.figures.allocators[a];
-                let options = allocator.conf.as_ref().map(|conf| format!("`{conf}`"));
-                row(&mut text, options.as_deref().unwrap_or(&allocator.name), cells.into_iter());
-            }
-            text.push('\n');
+    /// What a server holds before, during and after a burst, and what that costs it.
+    fn burst(&self, workload: &str) -> String {
+        let name = short(workload);
+        let burst = BURSTS.iter().find(|burst| burst.server == name).expect("one of ours");
+        let half = if programs::chooses(name) { "chooses" } else { "reports" };
+        let (what, rounds, looks) =
+            (burst.what, self.rounds(workload), LOOKS.map(|s| format!("{s} s")));
+        let line = "--:|".repeat(LOOKS.len() + 6);
+        let mut text = format!(
+            "{}\n{}\n{what}: **{name}**, which {half}, {rounds} rounds.\n\n\
+             | | before | peak | {} | 15 s / before | processor time | p99 | when idle |\n|---|{line}\n",
+            self.machine,
+            self.figures.describe(),
+            looks.join(" | "),
+        );
+        for a in self.columns() {
+            let median = |metric: &str| self.figures.median(workload, a, metric);
+            let mut cells = vec![median("before"), median("peak")];
+            cells.extend(LOOKS.map(|seconds| median(&format!("after-{seconds}"))));
+            let mut cells: Vec<_> = cells.iter().map(|mib| format!("{mib:.1}")).collect();
+            let ratio = |metric| self.figures.ratio(workload, a, DEFAULT, metric);
+            let ratios = [median("after-15") / median("before"), ratio("cpu"), ratio("p99")];
+            cells.extend(ratios.map(|ratio| format!("{ratio:.2}")));
+            cells.push(format!("{:.2} s", median("idle-cpu")));
+            row(&mut text, self.name(a), cells.into_iter());
         }
-        text
+        text + "\n"
     }
 
     pub fn plots(&self, whole: &Session) -> Vec<(&'static str, String)> {

@@ -11,7 +11,7 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 const LOOKS: [(&str, RGBColor); 3] = [
     ("alloc-switch", RGBColor(0x00, 0x72, 0xB2)),
     ("mimalloc", RGBColor(0xCC, 0x79, 0xA7)),
-    ("with options", RGBColor(0xD5, 0x5E, 0x00)),
+    ("give-back", RGBColor(0xD5, 0x5E, 0x00)),
 ];
 const GREY: RGBColor = RGBColor(0x77, 0x77, 0x77);
 const GRID: RGBColor = RGBColor(0xDD, 0xDD, 0xDD);

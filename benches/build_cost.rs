@@ -51,8 +51,8 @@ fn main() {
             used.user + used.sys
         }))
     };
-    let program = again(&["fixture-zero-cost"], "by-hand");
-    let with_switch = again(&["fixture-zero-cost", "alloc-switch", "cfg-if"], "macro");
+    let program = again(&["zero-cost"], "by-hand");
+    let with_switch = again(&["zero-cost", "alloc-switch", "cfg-if"], "macro");
 
     let middle = |runs: &[Used], of: fn(&Used) -> f64| median(runs.iter().map(of));
     let cpu: fn(&Used) -> f64 = |used| used.user + used.sys;
@@ -91,7 +91,7 @@ fn cargo(from: &Path, directory: &Path, command: &str, arguments: &[&str]) -> Us
     cargo.args([command, "--release", "--quiet"]);
     cargo.args(["--manifest-path", &format!("{ROOT}/Cargo.toml")]);
     if command == "build" {
-        cargo.args(["--package", "fixture-zero-cost", "--bin", "zero_cost"]);
+        cargo.args(["--package", "zero-cost", "--bin", "zero_cost"]);
     }
     cargo.args(arguments).arg("--target-dir").arg(directory).current_dir(from);
     for variable in ["JEMALLOC_OVERRIDE", "MAKEFLAGS", "EXTRA_CFLAGS"] {

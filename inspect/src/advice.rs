@@ -8,7 +8,9 @@ pub(crate) const SPARE_TLS: u64 = 512;
 
 pub(crate) fn advice(report: &Report) -> Vec<String> {
     let mut advice = Vec::new();
-    if report.can_be_dlopened() == Some(false) {
+    if report.refuses_dlopen {
+        advice.push("dlopen refuses it: it was linked with -z nodlopen".to_owned());
+    } else if report.can_be_dlopened() == Some(false) {
         advice.push(dlopen(report));
     } else if report.kind == Kind::SharedLibrary && !is_allocator_itself(report) {
         if let Some(jemalloc) = report.jemalloc.as_ref().filter(|j| !j.prefixed) {

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use aho_corasick::AhoCorasick;
 use memchr::memmem;
 
-use crate::{Allocator, Carried, Sureness};
+use crate::{Allocator, Carried, Name, Sureness};
 
 /// Messages of jemalloc 4 and 5 from four of its source files, without the newline and the NUL that
 /// each ends in. No configure option or target leaves one out.
@@ -289,7 +289,9 @@ fn patterns() -> &'static Patterns {
 #[derive(Default)]
 pub(crate) struct Evidence {
     jemalloc: [bool; MESSAGES.len()],
+    /// Names of its variable that are whole C strings, and those that something stands before.
     variables: BTreeSet<String>,
+    glued: BTreeSet<String>,
     versions: BTreeSet<String>,
     /// For each of [`KNOWN`]: which messages were found, one bit each.
     messages: [u16; KNOWN.len()],
@@ -317,6 +319,11 @@ pub(crate) struct JemallocStrings {
 }
 
 impl Evidence {
+    /// How often [`Self::scan`] goes over the data.
+    pub const PASSES: usize = 2;
+    /// How often [`Self::scan_dlmalloc`] does.
+    pub const DLMALLOC_PASSES: usize = 2;
+
     /// Looks at each C string in `data`. A linker may have let a string share the tail of another,
     /// or put it behind a Rust string, which has no NUL: only the end of each counts.
     pub fn scan(&mut self, data: &[u8]) {
@@ -325,8 +332,10 @@ impl Evidence {
             match patterns.meaning[found.pattern().as_usize()] {
                 Mark::Jemalloc(at) => self.jemalloc[at] = true,
                 Mark::Environment => {
-                    if self.variables.len() < 16 {
-                        self.variables.insert(variable(&data[..found.end() - 1]));
+                    let (name, whole) = variable(&data[..found.end() - 1]);
+                    let names = if whole { &mut self.variables } else { &mut self.glued };
+                    if names.len() < 16 {
+                        names.insert(name);
                     }
                 }
                 Mark::Known(place, at) => self.messages[place] |= 1 << at,
@@ -365,7 +374,7 @@ impl Evidence {
                 && (known.symbols.iter().any(|symbol| symbol.as_bytes() == name)
                     || known.mangled.iter().any(|start| name.starts_with(start.as_bytes())))
             {
-                *found = Some(crate::text(name));
+                *found = Some(crate::text(&name[..name.len().min(200)]));
             }
         }
     }
@@ -373,10 +382,12 @@ impl Evidence {
     /// What the strings say of jemalloc, if they are those of a carrier.
     pub fn jemalloc(&self) -> Option<JemallocStrings> {
         let messages = self.jemalloc.iter().filter(|found| **found).count();
-        // With several variables, the one with a prefix: programs name the plain one in their help.
-        let variable =
-            self.variables.iter().find(|name| name.ends_with(&format!("_{ENVIRONMENT}")));
-        let variable = variable.or_else(|| self.variables.first())?.clone();
+        // jemalloc's own is a whole string, which only a linker may have put behind something else.
+        let names = if self.variables.is_empty() { &self.glued } else { &self.variables };
+        // Of several, the one with a prefix: programs name the plain one in their help. Of several of
+        // these, the shortest: strings without an end may form a longer one with it.
+        let prefixed = names.iter().filter(|name| name.ends_with(&format!("_{ENVIRONMENT}")));
+        let variable = prefixed.min_by_key(|name| name.len()).or(names.first())?.clone();
         (messages >= ENOUGH).then(|| JemallocStrings {
             version: self.version(),
             variable,
@@ -392,7 +403,7 @@ impl Evidence {
     }
 
     /// Every allocator that is known and found, those that the file needs as shared libraries too.
-    pub fn carried(&self, needed: &[String]) -> Vec<Carried> {
+    pub fn carried(&self, needed: &[Name]) -> Vec<Carried> {
         let mut all = Vec::new();
         if self.jemalloc().is_some() {
             let found = self.jemalloc.iter().filter(|found| **found).count();
@@ -411,8 +422,8 @@ impl Evidence {
                 all.push(carried);
             }
             for library in needed {
-                let file = library.rsplit('/').next().unwrap_or(library);
-                if known.libraries.iter().any(|start| file.starts_with(start)) {
+                let file = library.0.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+                if known.libraries.iter().any(|start| file.starts_with(start.as_bytes())) {
                     all.push(Carried {
                         allocator: known.allocator,
                         version: None,
@@ -473,17 +484,19 @@ pub(crate) fn names_jemalloc(name: &[u8]) -> bool {
     }) || bindings.find(name).is_some()
 }
 
-/// The whole name of the variable at the end of `data`.
-fn variable(data: &[u8]) -> String {
+/// The name of the variable at the end of `data`, and whether it is a whole C string.
+fn variable(data: &[u8]) -> (String, bool) {
     const LONGEST: usize = 40;
-    let name =
-        data.iter().rev().take(LONGEST).take_while(|byte| {
-            byte.is_ascii_uppercase() || byte.is_ascii_digit() || **byte == b'_'
-        });
-    let length = name.count();
+    let of_name = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_';
+    let length = data.iter().rev().take(LONGEST).take_while(|byte| of_name(byte)).count();
+    let (before, name) = data.split_at(data.len() - length);
+    // What ends in the name itself is another string, such as alloc-switch's own.
+    let prefix = &name[..length - ENVIRONMENT.len()];
+    let other = memmem::rfind(prefix, ENVIRONMENT.as_bytes()).map(|at| at + ENVIRONMENT.len());
     // A longer one is glued to something else.
-    let length = if length == LONGEST { ENVIRONMENT.len() } else { length };
-    crate::text(&data[data.len() - length..])
+    let start = if length == LONGEST { prefix.len() } else { 0 };
+    let start = other.unwrap_or(start);
+    (crate::text(&name[start..]), start == 0 && matches!(before, [] | [.., 0]))
 }
 
 /// Takes `5.3.1` out of text that ends in `5.3.1-0`, to which `-g` and forty hexadecimal digits

@@ -6,7 +6,8 @@ use std::fs::{self, File, FileType, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use crate::formats::{self, Budget};
+use crate::budget::Budget;
+use crate::formats;
 use crate::{printable, Error, Report};
 
 /// The largest file that is read, in bytes. Reading takes as much memory.
@@ -26,39 +27,57 @@ const BEGINNING: u64 = 4096;
 /// read: no permission, a device, a pipe, a file that shrinks meanwhile.
 pub fn inspect_path(path: &Path) -> Result<Vec<Report>, Error> {
     let mut room = LARGEST;
-    let bytes = read(path, &mut room)?;
-    if !bytes.starts_with(b"!<thin>\n") {
-        return formats::inspect_all(&bytes, &mut Budget::of(bytes.len()));
-    }
+    let bytes = read(path, &mut room, &mut HashSet::new())?.unwrap_or_default();
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     let mut members = HashSet::new();
     let mut elsewhere = |name: &[u8]| {
         let member = folder.join(as_path(name));
-        if !members.insert(member.clone()) {
-            return Ok(Vec::new()); // named again, it has nothing new to say
-        }
-        read(&member, &mut room).or_else(|error| match error {
+        match read(&member, &mut room, &mut members) {
+            // Named again, it has nothing new to say.
+            Ok(bytes) => Ok(bytes.unwrap_or_default()),
             // a text in an archive
-            Error::NotBinary | Error::NothingToJudge(_) => Ok(Vec::new()),
-            error => Err(Error::Unreadable(format!(
+            Err(Error::NotBinary | Error::NothingToJudge(_)) => Ok(Vec::new()),
+            Err(error) => Err(Error::Unreadable(format!(
                 "a thin archive whose member {} cannot be read: {error}",
                 printable(&member.display().to_string())
             ))),
-        })
+        }
     };
-    let budget = &mut Budget::of(bytes.len());
-    Ok(vec![formats::archive(&bytes, budget, Some(&mut elsewhere))?])
+    formats::inspect_all(&bytes, &Budget::of(bytes.len()), Some(&mut elsewhere))
 }
 
-/// Reads a regular file that looks like a program, and takes its size out of `room`.
-fn read(path: &Path, room: &mut u64) -> Result<Vec<u8>, Error> {
+/// What a file is, whatever it is called.
+#[cfg(unix)]
+type Identity = (u64, u64);
+#[cfg(not(unix))]
+type Identity = PathBuf;
+
+#[cfg(unix)]
+fn identity(_: &Path, meta: &fs::Metadata) -> io::Result<Identity> {
+    use std::os::unix::fs::MetadataExt;
+    Ok((meta.dev(), meta.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(path: &Path, _: &fs::Metadata) -> io::Result<Identity> {
+    fs::canonicalize(path)
+}
+
+/// Reads a regular file that looks like a program, and takes its size out of `room`; `None` for one of
+/// those that were read.
+fn read(
+    path: &Path,
+    room: &mut u64,
+    known: &mut HashSet<Identity>,
+) -> Result<Option<Vec<u8>>, Error> {
     // Before it is opened: to open a device may do something.
     let kind = fs::metadata(path).map_err(unreadable)?.file_type();
     regular(kind)?;
     let file = open(path).map_err(unreadable)?;
     let meta = file.metadata().map_err(unreadable)?;
     regular(meta.file_type())?;
-    take(file, meta.len(), room)
+    let new = known.insert(identity(path, &meta).map_err(unreadable)?);
+    new.then(|| take(file, meta.len(), room)).transpose()
 }
 
 /// Reads `size` bytes if their beginning looks like a program's.

@@ -1,5 +1,5 @@
-//! Reads the formats. What a file says about itself is not believed: every table that is walked is
-//! paid for from a [`Budget`], so that tables which overlap cannot multiply the work.
+//! Reads the formats. What a file says about itself is not believed: every look at it is paid for
+//! from a [`Budget`], so that tables which overlap cannot multiply the work.
 
 use std::collections::BTreeSet;
 
@@ -9,91 +9,42 @@ use object::read::elf::{Dyn, FileHeader, ProgramHeader, Rela, SectionHeader, Sym
 use object::read::macho::{
     FatArch, MachHeader, MachOFatFile32, MachOFatFile64, Nlist, Section, Segment,
 };
-use object::read::pe::{ImageNtHeaders, Import, PeFile};
+use object::read::pe::{ImageNtHeaders, ImageThunkData, PeFile};
 use object::read::FileKind;
-use object::{elf, macho, pe, Architecture, Endianness, LittleEndian, Object};
+use object::{elf, macho, pe, Architecture, Endianness, LittleEndian as LE, Object, ReadRef, U32};
 
+use crate::budget::{Budget, Source};
 use crate::evidence::{names_jemalloc, Evidence, ENVIRONMENT};
 use crate::{
-    advice, text, Allocator, Carried, Decision, Error, Format, Jemalloc, Kind, Malloc, Report,
-    Sureness,
+    advice, note, Allocator, Carried, Decision, Error, Format, Jemalloc, Kind, Malloc, Name,
+    Report, Sureness,
 };
 
-/// How much work a file may make: some for each of its bytes, each of which is looked at a few times
-/// if the file is honest.
-pub(crate) struct Budget(u64);
-
-impl Budget {
-    pub fn of(length: usize) -> Self {
-        Self((length as u64).saturating_mul(32).saturating_add(1 << 20))
-    }
-
-    pub fn left(&self) -> u64 {
-        self.0
-    }
-
-    fn pay(&mut self, work: usize) -> Result<(), Error> {
-        let left = self.0.checked_sub(work as u64);
-        self.0 = left.ok_or_else(|| damaged("its tables overlap"))?;
-        Ok(())
-    }
-}
-
-/// Room for names in a report, in bytes.
-const EXPORTS: usize = 16 << 20;
-const JEMALLOC_SYMBOLS: usize = 1 << 20;
-const NEEDED: usize = 1 << 20;
-
-/// Names, up to a number of bytes.
-struct Names {
-    names: BTreeSet<String>,
-    room: usize,
-}
+/// Names, as far as there is memory for them.
+#[derive(Default)]
+struct Names(BTreeSet<String>);
 
 impl Names {
-    fn new(room: usize) -> Self {
-        Self { names: BTreeSet::new(), room }
-    }
-
-    fn insert(&mut self, name: &[u8]) {
-        // what a string and its place in the set take, however short it is
-        let size = name.len() + 48;
-        if size <= self.room && self.names.insert(text(name)) {
-            self.room -= size;
-        }
+    fn insert(&mut self, name: &[u8], budget: &Budget) {
+        self.0.extend(budget.name(name));
     }
 }
 
 /// What is gathered over a file, or over all members of an archive.
+#[derive(Default)]
 struct Gathered {
     evidence: Evidence,
     jemalloc_symbols: Names,
     exports: Names,
     decisions: Vec<Decision>,
-    malformed_decision: bool,
+    /// What is wrong with a note of alloc-switch's.
+    odd_note: Option<&'static str>,
     imports_malloc: bool,
     imports_aligned: bool,
     own_malloc: bool,
     /// Symbols with options for jemalloc, and the options.
     options: Vec<(String, Option<String>)>,
     page_size: Option<u64>,
-}
-
-impl Default for Gathered {
-    fn default() -> Self {
-        Self {
-            evidence: Evidence::default(),
-            jemalloc_symbols: Names::new(JEMALLOC_SYMBOLS),
-            exports: Names::new(EXPORTS),
-            decisions: Vec::new(),
-            malformed_decision: false,
-            imports_malloc: false,
-            imports_aligned: false,
-            own_malloc: false,
-            options: Vec::new(),
-            page_size: None,
-        }
-    }
 }
 
 /// Where jemalloc keeps the options that it was built with.
@@ -120,7 +71,7 @@ const MALLOC: [&str; 14] = [
 impl Gathered {
     /// Takes notice of a symbol; of a Mach-O or 32-bit Windows one, without the underscore that they
     /// put before every C name.
-    fn symbol(&mut self, full: &[u8], underscored: bool, defined: bool) {
+    fn symbol(&mut self, full: &[u8], underscored: bool, defined: bool, budget: &Budget) {
         // without the version of a symbol, as in malloc@GLIBC_2.2.5
         let full = full.split(|byte| *byte == b'@').next().unwrap_or(full);
         let name = if underscored { full.strip_prefix(b"_").unwrap_or(full) } else { full };
@@ -133,8 +84,36 @@ impl Gathered {
                 [&b"posix_memalign"[..], b"aligned_alloc", b"memalign"].contains(&name);
         }
         if names_jemalloc(full) {
-            self.jemalloc_symbols.insert(full);
+            self.jemalloc_symbols.insert(full, budget);
         }
+    }
+
+    /// Looks for the messages of allocators, and for what alloc-switch decided.
+    fn scan(
+        &mut self,
+        source: Source<'_>,
+        loaded: Ranges,
+        endian: Endianness,
+    ) -> Result<(), Error> {
+        for part in loaded.of(source) {
+            let bytes = part?.look(Evidence::PASSES + 1)?;
+            self.evidence.scan(bytes);
+            let found = note::find(bytes, endian, source.budget, &mut self.decisions)?;
+            self.odd_note = self.odd_note.or(found);
+        }
+        Ok(())
+    }
+
+    /// Looks in 64-bit Arm code for the page size that its jemalloc was built for.
+    fn scan_code(&mut self, source: Source<'_>, code: Ranges, number: u32) -> Result<(), Error> {
+        if self.evidence.jemalloc().is_some() {
+            let mut sizes = BTreeSet::new();
+            for part in code.of(source) {
+                page_sizes(part?.look(1)?, number, &mut sizes, source.budget)?;
+            }
+            self.page_size = (sizes.len() == 1).then(|| sizes.first().copied()).flatten();
+        }
+        Ok(())
     }
 
     fn report(self, rust: bool, format: Format, kind: Kind, architecture: String) -> Report {
@@ -154,11 +133,12 @@ impl Gathered {
                 (false, false) => Malloc::None,
             },
             jemalloc: None,
-            jemalloc_symbols: self.jemalloc_symbols.names.into_iter().collect(),
+            jemalloc_symbols: self.jemalloc_symbols.0.into_iter().collect(),
             decisions: self.decisions,
             static_tls: false,
             tls_size: 0,
-            exports: self.exports.names.into_iter().collect(),
+            refuses_dlopen: false,
+            exports: self.exports.0.into_iter().collect(),
             needed: Vec::new(),
             advice: Vec::new(),
         }
@@ -172,95 +152,129 @@ struct Header {
     architecture: Architecture,
     static_tls: bool,
     tls_size: u64,
-    needed: Vec<String>,
+    refuses_dlopen: bool,
+    needed: Vec<Name>,
 }
 
 impl Header {
     fn new(format: Format, kind: Kind, architecture: Architecture) -> Self {
-        Self { format, kind, architecture, static_tls: false, tls_size: 0, needed: Vec::new() }
-    }
-}
-
-pub(crate) fn inspect_all(bytes: &[u8], budget: &mut Budget) -> Result<Vec<Report>, Error> {
-    match begins(bytes)? {
-        Begins::Universal32 => {
-            slices(bytes, MachOFatFile32::parse(bytes).map_err(damaged)?.arches(), budget)
+        Self {
+            format,
+            kind,
+            architecture,
+            static_tls: false,
+            tls_size: 0,
+            refuses_dlopen: false,
+            needed: Vec::new(),
         }
-        Begins::Universal64 => {
-            slices(bytes, MachOFatFile64::parse(bytes).map_err(damaged)?.arches(), budget)
+    }
+
+    /// Takes notice of a library that the file asks for.
+    fn needs(&mut self, name: &[u8], budget: &Budget) {
+        if budget.keeps(name.len()) {
+            self.needed.push(Name(name.to_vec()));
         }
-        Begins::Archive => Ok(vec![archive(bytes, budget, None)?]),
-        Begins::Wasm | Begins::Code(_) => Ok(vec![single(bytes, budget)?]),
     }
-}
-
-fn slices<A: FatArch>(
-    bytes: &[u8],
-    architectures: &[A],
-    budget: &mut Budget,
-) -> Result<Vec<Report>, Error> {
-    if architectures.is_empty() {
-        return Err(Error::Damaged("a universal file with nothing in it".into()));
-    }
-    let mut reports = Vec::new();
-    for slice in architectures {
-        budget.pay(size_of::<A>())?;
-        let slice = slice.data(bytes).map_err(damaged)?;
-        reports.push(match begins(slice) {
-            Ok(Begins::Archive) => archive(slice, budget, None)?,
-            Ok(Begins::Code(FileKind::MachO32 | FileKind::MachO64)) => single(slice, budget)?,
-            _ => return Err(damaged("a part of a universal file is no Mach-O")),
-        });
-    }
-    Ok(reports)
-}
-
-fn single(bytes: &[u8], budget: &mut Budget) -> Result<Report, Error> {
-    let mut gathered = Gathered::default();
-    let header = file(bytes, &mut gathered, budget)?;
-    Ok(conclude(header, gathered))
 }
 
 /// Finds the member of a thin archive with that name.
 pub(crate) type Member<'a> = dyn FnMut(&[u8]) -> Result<Vec<u8>, Error> + 'a;
 
-pub(crate) fn archive(
+pub(crate) fn inspect_all(
     bytes: &[u8],
-    budget: &mut Budget,
-    mut elsewhere: Option<&mut Member<'_>>,
-) -> Result<Report, Error> {
-    let archive = ArchiveFile::parse(bytes).map_err(damaged)?;
+    budget: &Budget,
+    elsewhere: Option<&mut Member<'_>>,
+) -> Result<Vec<Report>, Error> {
+    let source = Source::new(bytes, budget);
+    let reports = match begins(source)? {
+        Begins::Universal32 => MachOFatFile32::parse(source)
+            .map_err(damaged)
+            .and_then(|file| slices(source, file.arches())),
+        Begins::Universal64 => MachOFatFile64::parse(source)
+            .map_err(damaged)
+            .and_then(|file| slices(source, file.arches())),
+        Begins::Archive => archive(source, elsewhere).map(|report| vec![report]),
+        Begins::Wasm | Begins::Code(_) => single(source).map(|report| vec![report]),
+    };
+    budget.check()?;
+    reports
+}
+
+/// More parts macOS does not read.
+const MOST_SLICES: usize = 204;
+
+fn slices<A: FatArch>(source: Source<'_>, architectures: &[A]) -> Result<Vec<Report>, Error> {
+    if architectures.is_empty() {
+        return Err(Error::Damaged("a universal file with nothing in it".into()));
+    }
+    if architectures.len() > MOST_SLICES {
+        return Err(Error::Damaged("a universal file with too many parts".into()));
+    }
+    let mut reports = Vec::new();
+    let mut nothing = None;
+    for slice in architectures {
+        let slice = source.part(slice.offset().into(), slice.size().into());
+        let slice = slice.ok_or_else(|| damaged("a part of a universal file is missing"))?;
+        let report = match begins(slice) {
+            Ok(Begins::Archive) => archive(slice, None),
+            Ok(Begins::Code(FileKind::MachO32 | FileKind::MachO64)) => single(slice),
+            _ => return Err(damaged("a part of a universal file is no Mach-O")),
+        };
+        match report {
+            // Debug information beside a program does not hide it.
+            Err(Error::NothingToJudge(what)) => nothing = Some(Error::NothingToJudge(what)),
+            report => reports.push(report?),
+        }
+    }
+    nothing.filter(|_| reports.is_empty()).map_or(Ok(reports), Err)
+}
+
+fn single(source: Source<'_>) -> Result<Report, Error> {
+    let mut gathered = Gathered::default();
+    let header = file(source, &mut gathered)?;
+    Ok(conclude(header, gathered))
+}
+
+fn archive(source: Source<'_>, mut elsewhere: Option<&mut Member<'_>>) -> Result<Report, Error> {
+    let archive = ArchiveFile::parse(source).map_err(damaged)?;
     let mut gathered = Gathered::default();
     let mut whole: Option<Header> = None;
     let mut bitcode = false;
+    // For the name whose end is looked for in vain: after it nothing is read.
+    source.look(1)?;
     for member in archive.members() {
         let member = member.map_err(damaged)?;
-        // To find the name, its end was looked for.
-        budget.pay(60 + member.name().len())?;
-        let (data, read);
-        if archive.is_thin() {
+        source.budget.pay(member.name().len())?;
+        let read;
+        let member = if archive.is_thin() {
             let elsewhere = elsewhere.as_mut().ok_or_else(|| {
                 Error::Damaged("a thin archive, whose members are files elsewhere".into())
             })?;
             read = elsewhere(member.name())?;
-            budget.0 = budget.0.saturating_add(Budget::of(read.len()).0);
-            data = &read[..];
+            source.budget.grow(read.len());
+            Source::new(&read, source.budget)
         } else {
-            data = member.data(bytes).map_err(damaged)?;
-        }
+            let (offset, size) = member.file_range();
+            source.part(offset, size).ok_or_else(|| damaged("a member is missing"))?
+        };
         // Rust metadata and Windows import stubs are members too, and hold no code.
-        bitcode |= data.starts_with(b"BC\xC0\xDE") || data.starts_with(b"\xDE\xC0\x17\x0B");
-        if !matches!(begins(data), Ok(Begins::Code(_) | Begins::Wasm)) {
+        bitcode |= member.starts_with(b"BC\xC0\xDE") || member.starts_with(b"\xDE\xC0\x17\x0B");
+        if !matches!(begins(member), Ok(Begins::Code(_) | Begins::Wasm)) {
             continue;
         }
-        let part = file(data, &mut gathered, budget)?;
-        whole.get_or_insert(Header::new(part.format, Kind::Archive, part.architecture));
+        match file(member, &mut gathered) {
+            Err(Error::NotBinary | Error::NothingToJudge(_)) => {}
+            part => {
+                let part = part?;
+                whole.get_or_insert(Header::new(part.format, Kind::Archive, part.architecture));
+            }
+        }
     }
     let header = whole.ok_or_else(|| match bitcode {
         true => Error::Damaged("an archive of LLVM bitcode, which is not read".into()),
         false => Error::NothingToJudge("an archive without any object file"),
     })?;
-    gathered.exports = Names::new(0);
+    gathered.exports = Names::default();
     Ok(conclude(header, gathered))
 }
 
@@ -268,7 +282,7 @@ pub(crate) fn archive(
 fn conclude(header: Header, mut gathered: Gathered) -> Report {
     let evidence = std::mem::take(&mut gathered.evidence);
     let options = std::mem::take(&mut gathered.options);
-    let (page_size, malformed) = (gathered.page_size, gathered.malformed_decision);
+    let (page_size, odd_note) = (gathered.page_size, gathered.odd_note);
     let architecture = match header.architecture {
         Architecture::Unknown => "unknown".to_owned(),
         known => format!("{known:?}").to_lowercase(),
@@ -276,6 +290,7 @@ fn conclude(header: Header, mut gathered: Gathered) -> Report {
     let mut report = gathered.report(evidence.rust, header.format, header.kind, architecture);
     report.static_tls = header.static_tls;
     report.tls_size = header.tls_size;
+    report.refuses_dlopen = header.refuses_dlopen;
     report.needed = header.needed;
     report.allocators = evidence.carried(&report.needed);
     if header.format == Format::Wasm && evidence.dlmalloc {
@@ -322,28 +337,32 @@ fn conclude(header: Header, mut gathered: Gathered) -> Report {
     }
     report.advice = advice::advice(&report);
     report.advice.extend(ignored);
-    if malformed {
-        report.advice.push("it has a note of alloc-switch's that cannot be read".to_owned());
-    }
+    report.advice.extend(odd_note.map(str::to_owned));
     report
 }
 
-fn file(bytes: &[u8], gathered: &mut Gathered, budget: &mut Budget) -> Result<Header, Error> {
-    budget.pay(bytes.len())?;
-    let kind = match begins(bytes)? {
-        Begins::Wasm => return read_wasm(bytes, gathered, budget),
-        Begins::Code(kind) => kind,
-        _ => return Err(Error::NotBinary),
-    };
-    match kind {
-        FileKind::Elf32 => read_elf::<elf::FileHeader32<Endianness>>(bytes, gathered, budget),
-        FileKind::Elf64 => read_elf::<elf::FileHeader64<Endianness>>(bytes, gathered, budget),
-        FileKind::MachO32 => read_macho::<macho::MachHeader32<Endianness>>(bytes, gathered, budget),
-        FileKind::MachO64 => read_macho::<macho::MachHeader64<Endianness>>(bytes, gathered, budget),
-        FileKind::Pe32 => read_pe::<pe::ImageNtHeaders32>(bytes, gathered, budget),
-        FileKind::Pe64 => read_pe::<pe::ImageNtHeaders64>(bytes, gathered, budget),
-        FileKind::CoffBig => read_coff::<pe::AnonObjectHeaderBigobj>(bytes, gathered, budget),
-        _ => read_coff::<pe::ImageFileHeader>(bytes, gathered, budget),
+fn file(source: Source<'_>, gathered: &mut Gathered) -> Result<Header, Error> {
+    match begins(source)? {
+        Begins::Wasm => read_wasm(source, gathered),
+        Begins::Code(FileKind::Elf32) => {
+            read_elf::<elf::FileHeader32<Endianness>>(source, gathered)
+        }
+        Begins::Code(FileKind::Elf64) => {
+            read_elf::<elf::FileHeader64<Endianness>>(source, gathered)
+        }
+        Begins::Code(FileKind::MachO32) => {
+            read_macho::<macho::MachHeader32<Endianness>>(source, gathered)
+        }
+        Begins::Code(FileKind::MachO64) => {
+            read_macho::<macho::MachHeader64<Endianness>>(source, gathered)
+        }
+        Begins::Code(FileKind::Pe32) => read_pe::<pe::ImageNtHeaders32>(source, gathered),
+        Begins::Code(FileKind::Pe64) => read_pe::<pe::ImageNtHeaders64>(source, gathered),
+        Begins::Code(FileKind::CoffBig) => {
+            read_coff::<pe::AnonObjectHeaderBigobj>(source, gathered)
+        }
+        Begins::Code(FileKind::Coff) => read_coff::<pe::ImageFileHeader>(source, gathered),
+        _ => Err(Error::NotBinary),
     }
 }
 
@@ -359,78 +378,81 @@ impl Ranges {
             Some((start, last)) if *start <= offset && offset <= *last => *last = end.max(*last),
             _ => self.0.push((offset, end)),
         }
-        if self.0.len() > 1 << 20 {
+        if self.0.len() > 1 << 18 {
             return Err(damaged("it has too many parts"));
         }
         Ok(())
     }
 
-    fn each<'a>(
-        mut self,
-        bytes: &'a [u8],
-        mut look: impl FnMut(&'a [u8]) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    fn of(mut self, source: Source<'_>) -> impl Iterator<Item = Result<Source<'_>, Error>> {
         self.0.sort_unstable();
         let mut done = 0;
-        for (start, end) in self.0 {
+        self.0.into_iter().filter_map(move |(start, end)| {
             let start = start.max(done);
-            if start < end {
-                let part = usize::try_from(start).ok().zip(usize::try_from(end).ok());
-                let part = part.and_then(|(start, end)| bytes.get(start..end));
-                look(part.ok_or_else(|| damaged("a part of it is missing"))?)?;
-                done = end;
-            }
-        }
-        Ok(())
+            done = done.max(end);
+            let missing = || damaged("a part of it is missing");
+            (start < end).then(|| source.part(start, end - start).ok_or_else(missing))
+        })
     }
 }
 
 fn read_elf<E: FileHeader<Endian = Endianness>>(
-    bytes: &[u8],
+    source: Source<'_>,
     gathered: &mut Gathered,
-    budget: &mut Budget,
 ) -> Result<Header, Error> {
-    let file = E::parse(bytes).map_err(damaged)?;
+    let budget = source.budget;
+    let file = E::parse(source).map_err(damaged)?;
     let endian = file.endian().map_err(damaged)?;
-    let segments = file.program_headers(endian, bytes).map_err(damaged)?;
-    let sections = file.sections(endian, bytes).map_err(damaged)?;
+    let segments = file.program_headers(endian, source).map_err(damaged)?;
+    let sections = file.sections(endian, source).map_err(damaged)?;
     let machine = file.e_machine(endian);
+    if is_another_to_linux(source, machine, file.is_class_64()) {
+        return Err(damaged("Linux takes it for another program than its first bytes say"));
+    }
     let mut header = Header::new(Format::Elf, Kind::Object, elf_architecture(machine, file));
 
     // Through the program headers, as the loader does: `strip` may have taken the section headers.
     let mut interpreter = false;
     let mut dynamic: &[E::Dyn] = &[];
     let (mut loaded, mut code) = (Ranges::default(), Ranges::default());
+    // A page of which a segment of no bytes takes the middle comes from the file all the same.
+    let page = if matches!(machine, elf::EM_X86_64 | elf::EM_386) { 4 << 10 } else { 64 << 10 };
+    let (mut any_code, mut is_apart) = (false, true);
     for segment in segments {
         match segment.p_type(endian) {
             elf::PT_TLS => header.tls_size = segment.p_memsz(endian).into(),
             elf::PT_INTERP => interpreter = true,
             elf::PT_DYNAMIC => {
-                dynamic = segment.dynamic(endian, bytes).map_err(damaged)?.unwrap_or_default();
+                dynamic = segment.dynamic(endian, source).map_err(damaged)?.unwrap_or_default();
             }
             elf::PT_LOAD => {
                 let (offset, size) = segment.file_range(endian);
                 loaded.push(offset, size)?;
                 if segment.p_flags(endian) & elf::PF_X != 0 {
-                    if size == 0 && segment.p_memsz(endian).into() > 0 {
-                        let why = "debug information, kept apart from its program";
-                        return Err(Error::NothingToJudge(why));
-                    }
+                    any_code = true;
+                    is_apart &= size == 0 && segment.p_vaddr(endian).into() % page == 0;
                     code.push(offset, size)?;
                 }
             }
             _ => {}
         }
     }
+    if any_code && is_apart {
+        return Err(Error::NothingToJudge("debug information, kept apart from its program"));
+    }
     let dynamic = dynamic.split(|entry| entry.tag(endian) == elf::DT_NULL).next();
     let dynamic = dynamic.unwrap_or_default();
-    budget.pay(size_of_val(dynamic))?;
+    budget.pay(8 * size_of_val(dynamic))?;
     let entries = || dynamic.iter().map(|entry| (entry.tag(endian), entry.val(endian)));
-    let value = |wanted: i64| entries().find_map(|(tag, value)| (tag == wanted).then_some(value));
+    // Of several, the loader takes the last.
+    let value = |wanted: i64| {
+        entries().filter_map(|(tag, value)| (tag == wanted).then_some(value)).next_back()
+    };
     let has_flag =
         |tag: i64, flag: u32| value(tag).is_some_and(|flags| flags & u64::from(flag) != 0);
 
     header.static_tls = has_flag(elf::DT_FLAGS, elf::DF_STATIC_TLS);
+    header.refuses_dlopen = has_flag(elf::DT_FLAGS_1, elf::DF_1_NOOPEN);
     header.kind = match file.e_type(endian) {
         elf::ET_REL => Kind::Object,
         elf::ET_EXEC => Kind::Executable,
@@ -448,45 +470,45 @@ fn read_elf<E: FileHeader<Endian = Endianness>>(
         }
     };
 
-    let at_address = |address: u64, size: u64| {
-        let loads = segments.iter().filter(|s| s.p_type(endian) == elf::PT_LOAD);
-        loads.filter_map(|s| s.data_range(endian, bytes, address, size).ok().flatten()).next()
+    // From an address to the end of its segment, as a place in the file.
+    let at_address = |address: u64| {
+        budget.pay(size_of_val(segments)).ok()?;
+        let mut loads = segments.iter().filter(|s| s.p_type(endian) == elf::PT_LOAD);
+        loads.find_map(|segment| {
+            let (offset, size) = segment.file_range(endian);
+            let skipped = address.checked_sub(segment.p_vaddr(endian).into())?;
+            let size = size.checked_sub(skipped).filter(|size| *size > 0)?;
+            source.part(offset.checked_add(skipped)?, size)
+        })
     };
     let strings = match (value(elf::DT_STRTAB), value(elf::DT_STRSZ)) {
-        (Some(address), Some(size)) => at_address(address, size)
+        (Some(address), Some(size)) => at_address(address)
+            .and_then(|rest| rest.part(0, size))
             .ok_or_else(|| damaged("the dynamic string table is not in it"))?,
-        _ => &[],
+        _ => Source::new(&[], budget),
     };
-    let mut room = NEEDED;
-    for (tag, offset) in entries() {
-        if tag == elf::DT_NEEDED {
-            let name = usize::try_from(offset).ok().and_then(|start| strings.get(start..));
-            let name = name.and_then(|name| name.split(|byte| *byte == 0).next());
-            let name = name.ok_or_else(|| damaged("the name of a needed library is not in it"))?;
-            budget.pay(name.len())?;
-            if let Some(left) = room.checked_sub(name.len() + 48) {
-                room = left;
-                header.needed.push(text(name));
-            }
-        }
+    for (_, offset) in entries().filter(|(tag, _)| *tag == elf::DT_NEEDED) {
+        let name = strings.read_bytes_at_until(offset..strings.len() as u64, 0);
+        let name = name.map_err(|()| damaged("the name of a needed library is not in it"))?;
+        header.needs(name, budget);
     }
 
     let underscored = false;
     let mut options = Vec::new();
     for table in [elf::SHT_SYMTAB, elf::SHT_DYNSYM] {
-        let symbols = sections.symbols(endian, bytes, table).map_err(damaged)?;
+        let symbols = sections.symbols(endian, source, table).map_err(damaged)?;
         for symbol in symbols.iter() {
             let name = symbol.name(endian, symbols.strings()).map_err(damaged)?;
-            budget.pay(size_of::<E::Sym>() + name.len())?;
             let defined = !symbol.is_undefined(endian);
-            gathered.symbol(name, underscored, defined);
+            gathered.symbol(name, underscored, defined, budget);
             if !defined || header.kind == Kind::Object {
                 continue;
             }
             if table == elf::SHT_DYNSYM && !symbol.is_local() {
-                gathered.exports.insert(name);
+                gathered.exports.insert(name, budget);
             }
             if name.ends_with(b"malloc_conf")
+                && name.len() < 64
                 && symbol.st_type() == elf::STT_OBJECT
                 && options.len() < 16
             {
@@ -496,48 +518,31 @@ fn read_elf<E: FileHeader<Endian = Endianness>>(
     }
     if sections.is_empty() {
         // Without section headers: the names alone, of what it imports and of what it exports.
-        let mut names = strings.split(|byte| *byte == 0);
+        let mut names = strings.look(1)?.split(|byte| *byte == 0);
         gathered.imports_malloc |= names.any(|name| name == b"malloc");
     }
     // Most are in both tables.
     options.sort_unstable();
     options.dedup();
+    // Archives may have many linked members.
+    options.truncate(16_usize.saturating_sub(gathered.options.len()));
     for (name, address) in options {
-        budget.pay(bytes.len())?;
-        let pointer = relocated::<E>(&sections, endian, bytes, address).or_else(|| {
-            let word = at_address(address, if file.is_class_64() { 8 } else { 4 })?;
-            Some(match (word, endian) {
-                (&[a, b, c, d], Endianness::Little) => u32::from_le_bytes([a, b, c, d]).into(),
-                (&[a, b, c, d], Endianness::Big) => u32::from_be_bytes([a, b, c, d]).into(),
-                (_, Endianness::Little) => u64::from_le_bytes(word.try_into().ok()?),
-                (_, Endianness::Big) => u64::from_be_bytes(word.try_into().ok()?),
-            })
+        let pointer = relocated::<E>(&sections, endian, source, address)?.or_else(|| {
+            let word = at_address(address)?.part(0, if file.is_class_64() { 8 } else { 4 })?;
+            number(word.look(1).ok()?, endian)
         });
-        let loads = segments.iter().filter(|s| s.p_type(endian) == elf::PT_LOAD);
-        let content = pointer.filter(|pointer| *pointer != 0).and_then(|pointer| {
-            loads
-                .filter_map(|segment| {
-                    let start = pointer.checked_sub(segment.p_vaddr(endian).into())?;
-                    segment.data(endian, bytes).ok()?.get(usize::try_from(start).ok()?..)
-                })
-                .next()
-        });
-        gathered.options.push((text(name), content.and_then(options_text)));
+        let content = pointer.filter(|pointer| *pointer != 0).and_then(at_address);
+        gathered.options.push((crate::text(name), content.and_then(options_text)));
     }
 
     // Rust's compiler signs, too, where even the messages of its library were left out.
     for section in sections.iter().filter(|s| s.sh_type(endian) == elf::SHT_PROGBITS) {
-        let name = sections.section_name(endian, section).unwrap_or_default();
-        budget.pay(name.len())?;
-        if name == b".comment" {
-            let comment = section.data(endian, bytes).map_err(damaged)?;
-            budget.pay(comment.len())?;
+        if sections.section_name(endian, section) == Ok(b".comment") {
+            let comment = section.data(endian, source).map_err(damaged)?;
             let signed = memchr::memmem::find(comment, b"rustc version").is_some();
             gathered.evidence.rust |= signed;
         }
     }
-
-    read_decisions::<E>(&sections, endian, bytes, gathered, budget)?;
 
     // What is loaded: the segments, which even a file without section headers has. ELF objects have
     // sections only.
@@ -552,20 +557,34 @@ fn read_elf<E: FileHeader<Endian = Endianness>>(
             }
         }
     }
-    loaded.each(bytes, |part| {
-        gathered.evidence.scan(part);
-        Ok(())
-    })?;
-    if machine == elf::EM_AARCH64 && gathered.evidence.jemalloc().is_some() {
-        let mut sizes = BTreeSet::new();
-        code.each(bytes, |part| {
-            budget.pay(part.len())?;
-            page_sizes(part, 30, &mut sizes);
-            Ok(())
-        })?;
-        gathered.page_size = (sizes.len() == 1).then(|| sizes.first().copied()).flatten();
+    gathered.scan(source, loaded, endian)?;
+    if machine == elf::EM_AARCH64 {
+        gathered.scan_code(source, code, 30)?;
     }
     Ok(header)
+}
+
+/// Linux goes by the machine: class and byte order are what the machine has, whatever the first bytes
+/// say. Read here as they say, such a file would be another than the one that runs.
+fn is_another_to_linux(source: Source<'_>, machine: u16, is_64: bool) -> bool {
+    let swapped = machine > 0xff && machine & 0xff == 0;
+    let small = matches!(
+        machine,
+        elf::EM_386 | 6 | elf::EM_ARM | elf::EM_PPC | elf::EM_SPARC | elf::EM_68K
+    );
+    // where a 64-bit header has the size of a program header
+    let large = [[56, 0], [0, 56]].iter().any(|size| source.read_bytes_at(54, 2) == Ok(size));
+    swapped || (is_64 && small) || (!is_64 && large)
+}
+
+/// Four or eight bytes.
+pub(crate) fn number(bytes: &[u8], endian: Endianness) -> Option<u64> {
+    Some(match (endian, bytes.len()) {
+        (Endianness::Little, 4) => u32::from_le_bytes(bytes.try_into().ok()?).into(),
+        (Endianness::Big, 4) => u32::from_be_bytes(bytes.try_into().ok()?).into(),
+        (Endianness::Little, _) => u64::from_le_bytes(bytes.try_into().ok()?),
+        (Endianness::Big, _) => u64::from_be_bytes(bytes.try_into().ok()?),
+    })
 }
 
 fn elf_architecture<E: FileHeader>(machine: u16, file: &E) -> Architecture {
@@ -590,98 +609,42 @@ fn elf_architecture<E: FileHeader>(machine: u16, file: &E) -> Architecture {
 }
 
 /// The address that the loader writes at `address`, where a program may lie anywhere.
-fn relocated<E: FileHeader<Endian = Endianness>>(
-    sections: &object::read::elf::SectionTable<'_, E>,
+fn relocated<'a, E: FileHeader<Endian = Endianness>>(
+    sections: &object::read::elf::SectionTable<'a, E, Source<'a>>,
     endian: Endianness,
-    bytes: &[u8],
+    source: Source<'a>,
     address: u64,
-) -> Option<u64> {
+) -> Result<Option<u64>, Error> {
+    source.budget.pay(8 * sections.len())?;
     // One table is for all of a program's own addresses; a second is for its calls.
     let tables = sections.iter().filter(|section| section.sh_type(endian) == elf::SHT_RELA);
     for table in tables.take(4) {
-        let (relocations, _) = table.rela(endian, bytes).ok()??;
+        let Some((relocations, _)) = table.rela(endian, source).map_err(damaged)? else { continue };
         for relocation in relocations {
             let at: u64 = relocation.r_offset(endian).into();
             if at == address && relocation.r_sym(endian, false) == 0 {
-                return u64::try_from(relocation.r_addend(endian).into()).ok();
+                return Ok(u64::try_from(relocation.r_addend(endian).into()).ok());
             }
         }
     }
-    None
+    Ok(None)
 }
 
 /// The text of options: printable, and of a length that somebody may have typed.
-fn options_text(data: &[u8]) -> Option<String> {
-    let text = &data[..data.len().min(4096)];
-    let text = text.split(|byte| *byte == 0).next()?;
+fn options_text(source: Source<'_>) -> Option<String> {
+    let text = source.read_bytes_at_until(0..source.len().min(4096) as u64, 0).ok()?;
     let printable = text.iter().all(|byte| (b' '..=b'~').contains(byte));
-    (!text.is_empty() && text.len() < 4096 && printable)
-        .then(|| String::from_utf8_lossy(text).into_owned())
-}
-
-/// Reads the notes that alloc-switch leaves: one line of text in 128 bytes, the rest NUL.
-fn read_decisions<E: FileHeader<Endian = Endianness>>(
-    sections: &object::read::elf::SectionTable<'_, E>,
-    endian: Endianness,
-    bytes: &[u8],
-    gathered: &mut Gathered,
-    budget: &mut Budget,
-) -> Result<(), Error> {
-    const SECTION: &[u8] = b".note.alloc-switch";
-    const MOST: usize = 16;
-    for section in sections.iter().filter(|s| s.sh_type(endian) == elf::SHT_NOTE) {
-        let name = sections.section_name(endian, section).unwrap_or_default();
-        budget.pay(name.len())?;
-        if !name.starts_with(SECTION) {
-            continue;
-        }
-        budget.pay(section.sh_size(endian).into().try_into().unwrap_or(usize::MAX))?;
-        let Ok(Some(mut notes)) = section.notes(endian, bytes) else {
-            gathered.malformed_decision = true;
-            continue;
-        };
-        loop {
-            let note = match notes.next() {
-                Ok(Some(note)) => note,
-                Ok(None) => break,
-                Err(_) => {
-                    gathered.malformed_decision = true;
-                    break;
-                }
-            };
-            let ours = note.name() == b"alloc-switch" && note.n_type(endian) == 1;
-            match decision(note.desc()).filter(|_| ours) {
-                None => gathered.malformed_decision = true,
-                Some(decision) => {
-                    if gathered.decisions.len() < MOST && !gathered.decisions.contains(&decision) {
-                        gathered.decisions.push(decision);
-                    }
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-/// `ALLOCATOR (REASON)`
-fn decision(description: &[u8]) -> Option<Decision> {
-    let length = description.iter().rposition(|byte| *byte != 0)? + 1;
-    let line = std::str::from_utf8(&description[..length]).ok()?;
-    let (allocator, reason) = line.strip_suffix(')')?.split_once(" (")?;
-    (description.len() == 128
-        && !allocator.is_empty()
-        && !reason.is_empty()
-        && crate::printable(line) == line)
-        .then(|| Decision {
-            text: line.to_owned(),
-            allocator: allocator.to_owned(),
-            reason: reason.to_owned(),
-        })
+    (!text.is_empty() && printable).then(|| String::from_utf8_lossy(text).into_owned())
 }
 
 /// Looks in 64-bit Arm code for what jemalloc does first: it asks `sysconf` for the page size (whose
 /// number is given) and compares the answer with the size that it was built for.
-fn page_sizes(code: &[u8], number: u32, sizes: &mut BTreeSet<u64>) {
+fn page_sizes(
+    code: &[u8],
+    number: u32,
+    sizes: &mut BTreeSet<u64>,
+    budget: &Budget,
+) -> Result<(), Error> {
     let words: &[[u8; 4]] = code.as_chunks().0;
     let word = |at: usize| words.get(at).map(|bytes| u32::from_le_bytes(*bytes));
     let ask = 0x5280_0000 | number << 5; // mov w0, number
@@ -689,6 +652,7 @@ fn page_sizes(code: &[u8], number: u32, sizes: &mut BTreeSet<u64>) {
         if word(at) != Some(ask) {
             continue;
         }
+        budget.pay(64)?;
         for after in at + 1..at + 16 {
             // cmp xN, size; the size counts in units of 4 KiB
             if let Some(compare) = word(after).filter(|word| word & 0xffc0_001f == 0xf140_001f) {
@@ -700,14 +664,15 @@ fn page_sizes(code: &[u8], number: u32, sizes: &mut BTreeSet<u64>) {
             }
         }
     }
+    Ok(())
 }
 
 fn read_macho<M: MachHeader<Endian = Endianness>>(
-    bytes: &[u8],
+    source: Source<'_>,
     gathered: &mut Gathered,
-    budget: &mut Budget,
 ) -> Result<Header, Error> {
-    let file = M::parse(bytes, 0).map_err(damaged)?;
+    let budget = source.budget;
+    let file = M::parse(source, 0).map_err(damaged)?;
     let endian = file.endian().map_err(damaged)?;
     let kind = match file.filetype(endian) {
         macho::MH_OBJECT => Kind::Object,
@@ -730,112 +695,115 @@ fn read_macho<M: MachHeader<Endian = Endianness>>(
     };
     let mut header = Header::new(Format::MachO, kind, architecture);
     let (mut loaded, mut code) = (Ranges::default(), Ranges::default());
-    let mut room = NEEDED;
-    let mut commands = file.load_commands(endian, bytes, 0).map_err(damaged)?;
+    let mut commands = file.load_commands(endian, source, 0).map_err(damaged)?;
     while let Some(command) = commands.next().map_err(damaged)? {
-        budget.pay(command.cmdsize() as usize)?;
         if let Some((segment, sections)) = M::Segment::from_command(command).map_err(damaged)? {
-            let data = segment.data(endian, bytes).map_err(|()| damaged("a segment is missing"))?;
             let (offset, size) = segment.file_range(endian);
+            source.part(offset, size).ok_or_else(|| damaged("a segment is missing"))?;
             if kind == Kind::Object {
                 // one segment with everything in it
                 for section in segment.sections(endian, sections).map_err(damaged)? {
-                    let range = section.file_range(endian);
-                    if let Some((offset, size)) = range.filter(|_| {
-                        section.segment_name() != b"__TEXT" || section.name() != b"__text"
-                    }) {
+                    let passed = section.segment_name() == b"__DWARF"
+                        || (section.segment_name() == b"__TEXT" && section.name() == b"__text");
+                    if let Some((offset, size)) = section.file_range(endian).filter(|_| !passed) {
                         loaded.push(offset, size)?;
                     }
                 }
-            } else if segment.name() != b"__LINKEDIT" && !data.is_empty() {
+            } else if segment.name() != b"__LINKEDIT" && size > 0 {
                 loaded.push(offset, size)?;
                 if segment.name() == b"__TEXT" {
                     code.push(offset, size)?;
                 }
             }
         } else if let Some(table) = command.symtab().map_err(damaged)? {
-            let symbols = table.symbols::<M, _>(endian, bytes).map_err(damaged)?;
+            let symbols = table.symbols::<M, _>(endian, source).map_err(damaged)?;
             for symbol in symbols.iter().filter(|symbol| !symbol.is_stab()) {
                 let name = symbol.name(endian, symbols.strings()).map_err(damaged)?;
-                budget.pay(size_of::<M::Nlist>() + name.len())?;
-                gathered.symbol(name, true, !symbol.is_undefined());
-                if symbol.is_definition() && symbol.n_type() & macho::N_EXT != 0 {
-                    gathered.exports.insert(name);
+                gathered.symbol(name, true, !symbol.is_undefined(), budget);
+                let exported = symbol.is_definition() && symbol.n_type() & macho::N_EXT != 0;
+                if exported && kind != Kind::Object {
+                    gathered.exports.insert(name, budget);
                 }
             }
         } else if command.cmd() != macho::LC_ID_DYLIB {
             if let Some(dylib) = command.dylib().map_err(damaged)? {
                 let name = command.string(endian, dylib.dylib.name).map_err(damaged)?;
-                if let Some(left) = room.checked_sub(name.len() + 48) {
-                    room = left;
-                    header.needed.push(text(name));
-                }
+                header.needs(name, budget);
             }
         }
     }
-    if kind == Kind::Object {
-        gathered.exports = Names::new(EXPORTS);
-    }
-    loaded.each(bytes, |part| {
-        gathered.evidence.scan(part);
-        Ok(())
-    })?;
-    if header.architecture == Architecture::Aarch64 && gathered.evidence.jemalloc().is_some() {
-        let mut sizes = BTreeSet::new();
-        code.each(bytes, |part| {
-            budget.pay(part.len())?;
-            page_sizes(part, 29, &mut sizes);
-            Ok(())
-        })?;
-        gathered.page_size = (sizes.len() == 1).then(|| sizes.first().copied()).flatten();
+    gathered.scan(source, loaded, endian)?;
+    if header.architecture == Architecture::Aarch64 {
+        gathered.scan_code(source, code, 29)?;
     }
     Ok(header)
 }
 
 fn read_pe<P: ImageNtHeaders>(
-    bytes: &[u8],
+    source: Source<'_>,
     gathered: &mut Gathered,
-    budget: &mut Budget,
 ) -> Result<Header, Error> {
-    let file = PeFile::<P>::parse(bytes).map_err(damaged)?;
-    let characteristics = file.nt_headers().file_header().characteristics.get(LittleEndian);
+    let budget = source.budget;
+    let file = PeFile::<P, _>::parse(source).map_err(damaged)?;
+    let characteristics = file.nt_headers().file_header().characteristics.get(LE);
     let kind = match characteristics & pe::IMAGE_FILE_DLL {
         0 => Kind::Executable,
         _ => Kind::SharedLibrary,
     };
     let mut header = Header::new(Format::Pe, kind, file.architecture());
-    let mut room = NEEDED;
-    if let Some(imports) = file.import_table().map_err(damaged)? {
-        let mut libraries = imports.descriptors().map_err(damaged)?;
-        while let Some(library) = libraries.next().map_err(damaged)? {
-            let name = imports.name(library.name.get(LittleEndian)).map_err(damaged)?;
-            budget.pay(20 + name.len())?;
-            if let Some(left) = room.checked_sub(name.len() + 48) {
-                room = left;
-                header.needed.push(text(name));
+    // From an address to the end of its section, as a place in the file.
+    let at_address = |address: u32| {
+        budget.pay(file.section_table().len())?;
+        let place = file.section_table().pe_file_range_at(address);
+        let place = place.and_then(|(offset, size)| source.part(offset.into(), size.into()));
+        place.ok_or_else(|| damaged("an address in it is in no section"))
+    };
+    let name_at = |address: u32, skipped: u64| {
+        let place = at_address(address)?;
+        let name = place.read_bytes_at_until(skipped..place.len() as u64, 0);
+        name.map_err(|()| damaged("a name in it has no end"))
+    };
+    let missing = |()| damaged("a table in it has no end");
+    let directory = |index| file.data_directory(index).map(|entry| entry.virtual_address.get(LE));
+    if let Some(address) = directory(pe::IMAGE_DIRECTORY_ENTRY_IMPORT) {
+        let (libraries, mut at) = (at_address(address)?, 0);
+        loop {
+            let library = libraries.read::<pe::ImageImportDescriptor>(&mut at).map_err(missing)?;
+            if library.is_null() {
+                break;
             }
-            let table = match library.original_first_thunk.get(LittleEndian) {
-                0 => library.first_thunk.get(LittleEndian),
+            header.needs(name_at(library.name.get(LE), 0)?, budget);
+            let table = match library.original_first_thunk.get(LE) {
+                0 => library.first_thunk.get(LE),
                 table => table,
             };
-            let mut thunks = imports.thunks(table).map_err(damaged)?;
-            while let Some(thunk) = thunks.next::<P>().map_err(damaged)? {
-                budget.pay(8)?;
-                if let Import::Name(_, name) = imports.import::<P>(thunk).map_err(damaged)? {
-                    budget.pay(name.len())?;
-                    gathered.symbol(name, false, false);
+            let (thunks, mut at) = (at_address(table)?, 0);
+            loop {
+                let thunk = *thunks.read::<P::ImageThunkData>(&mut at).map_err(missing)?;
+                if thunk.raw() == 0 {
+                    break;
+                }
+                if !thunk.is_ordinal() {
+                    // Before it stands a number.
+                    let name = name_at(thunk.address(), 2)?;
+                    gathered.symbol(name, false, false, budget);
                     // what Rust's standard library and Microsoft's C library stand on
                     gathered.imports_malloc |= name == b"HeapAlloc";
                 }
             }
         }
     }
-    if let Some(exports) = file.export_table().map_err(damaged)? {
-        for (pointer, _) in exports.name_iter() {
-            let name = exports.name_from_pointer(pointer).map_err(damaged)?;
-            budget.pay(8 + name.len())?;
-            gathered.symbol(name, false, true);
-            gathered.exports.insert(name);
+    if let Some(address) = directory(pe::IMAGE_DIRECTORY_ENTRY_EXPORT) {
+        let exports = at_address(address)?.read_at::<pe::ImageExportDirectory>(0);
+        let exports = exports.map_err(missing)?;
+        let count = exports.number_of_names.get(LE) as usize;
+        if count > 0 {
+            let names = at_address(exports.address_of_names.get(LE))?;
+            for name in names.read_slice_at::<U32<LE>>(0, count).map_err(missing)? {
+                let name = name_at(name.get(LE), 0)?;
+                gathered.symbol(name, false, true, budget);
+                gathered.exports.insert(name, budget);
+            }
         }
     }
     let mut loaded = Ranges::default();
@@ -843,62 +811,58 @@ fn read_pe<P: ImageNtHeaders>(
         let (offset, size) = section.pe_file_range();
         loaded.push(offset.into(), size.into())?;
     }
-    loaded.each(bytes, |part| {
-        gathered.evidence.scan(part);
-        Ok(())
-    })?;
+    gathered.scan(source, loaded, Endianness::Little)?;
     Ok(header)
 }
 
-fn read_coff<C: CoffHeader>(
-    bytes: &[u8],
-    gathered: &mut Gathered,
-    budget: &mut Budget,
-) -> Result<Header, Error> {
+fn read_coff<C: CoffHeader>(source: Source<'_>, gathered: &mut Gathered) -> Result<Header, Error> {
     // Two bytes make a COFF object, which a picture may begin with too.
-    let file = CoffFile::<_, C>::parse(bytes).map_err(|_| Error::NotBinary)?;
+    let file = CoffFile::<_, C>::parse(source).map_err(|_| Error::NotBinary)?;
     let header = Header::new(Format::Pe, Kind::Object, file.architecture());
     let underscored = header.architecture == Architecture::I386;
     let symbols = file.coff_symbol_table();
     for (_, symbol) in symbols.iter() {
         let name = symbol.name(symbols.strings()).map_err(|_| Error::NotBinary)?;
-        budget.pay(18 + name.len())?;
-        gathered.symbol(name, underscored, symbol.section_number() != pe::IMAGE_SYM_UNDEFINED);
+        let defined = symbol.section_number() != pe::IMAGE_SYM_UNDEFINED;
+        gathered.symbol(name, underscored, defined, source.budget);
     }
     let mut loaded = Ranges::default();
     for section in file.coff_section_table().iter() {
-        let code = section.characteristics.get(LittleEndian) & pe::IMAGE_SCN_CNT_CODE != 0;
-        if let Some((offset, size)) = section.coff_file_range().filter(|_| !code) {
+        // code, and debug information
+        let passed = pe::IMAGE_SCN_CNT_CODE | pe::IMAGE_SCN_MEM_DISCARDABLE;
+        let passed = section.characteristics.get(LE) & passed != 0;
+        if let Some((offset, size)) = section.coff_file_range().filter(|_| !passed) {
             loaded.push(offset.into(), size.into())?;
         }
     }
-    loaded
-        .each(bytes, |part| {
-            gathered.evidence.scan(part);
-            Ok(())
-        })
-        .map_err(|_| Error::NotBinary)?;
+    gathered.scan(source, loaded, Endianness::Little).map_err(|_| Error::NotBinary)?;
     Ok(header)
 }
 
-fn read_wasm(bytes: &[u8], gathered: &mut Gathered, budget: &mut Budget) -> Result<Header, Error> {
+fn read_wasm(source: Source<'_>, gathered: &mut Gathered) -> Result<Header, Error> {
     use wasmparser::{KnownCustom, Linking, Parser, Payload, SymbolFlags, SymbolInfo};
+    let budget = source.budget;
+    // once for its parts and once for what is in them
+    let bytes = source.look(2)?;
+    let mut loaded = Ranges::default();
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(damaged)? {
             Payload::ImportSection(imports) => {
                 for import in imports.into_imports() {
-                    let import = import.map_err(damaged)?;
-                    budget.pay(import.name.len())?;
-                    gathered.symbol(import.name.as_bytes(), false, false);
+                    let name = import.map_err(damaged)?.name;
+                    gathered.symbol(name.as_bytes(), false, false, budget);
                 }
             }
             Payload::ExportSection(exports) => {
                 for export in exports {
-                    let export = export.map_err(damaged)?;
-                    budget.pay(export.name.len())?;
-                    gathered.symbol(export.name.as_bytes(), false, true);
-                    gathered.exports.insert(export.name.as_bytes());
+                    let name = export.map_err(damaged)?.name;
+                    gathered.symbol(name.as_bytes(), false, true, budget);
+                    gathered.exports.insert(name.as_bytes(), budget);
                 }
+            }
+            Payload::DataSection(data) => {
+                let range = data.range();
+                loaded.push(range.start, range.end - range.start)?;
             }
             Payload::CustomSection(custom) => {
                 // What the linker is told, in an object.
@@ -910,18 +874,17 @@ fn read_wasm(bytes: &[u8], gathered: &mut Gathered, budget: &mut Budget) -> Resu
                         let SymbolInfo::Func { flags, name: Some(name), .. } = symbol else {
                             continue;
                         };
-                        budget.pay(name.len())?;
                         let defined = !flags.contains(SymbolFlags::UNDEFINED);
-                        gathered.symbol(name.as_bytes(), false, defined);
+                        gathered.symbol(name.as_bytes(), false, defined, budget);
                     }
                 }
             }
             _ => {}
         }
     }
-    // Data and names lie in it as they are.
-    gathered.evidence.scan(bytes);
-    gathered.evidence.scan_dlmalloc(bytes);
+    gathered.scan(source, loaded, Endianness::Little)?;
+    // Its names lie elsewhere than the data.
+    gathered.evidence.scan_dlmalloc(source.look(Evidence::DLMALLOC_PASSES)?);
     Ok(Header::new(Format::Wasm, Kind::Module, Architecture::Wasm32))
 }
 
@@ -937,25 +900,45 @@ enum Begins {
 
 /// Whether a file that begins with these few thousand bytes is worth reading.
 pub(crate) fn is_worth_reading(beginning: &[u8]) -> bool {
-    // where its second header is, a PE file says only in its first
-    beginning.starts_with(b"MZ") || begins(beginning).is_ok()
+    // Where its second header is, a PE file says only in its first, and what Java's classes begin with
+    // is told from the parts of a universal file.
+    beginning.starts_with(b"MZ")
+        || beginning.starts_with(b"\xca\xfe\xba\xbe")
+        || !matches!(
+            begins(Source::new(beginning, &Budget::of(beginning.len()))),
+            Err(Error::NotBinary)
+        )
 }
 
-fn begins(bytes: &[u8]) -> Result<Begins, Error> {
-    if bytes.starts_with(b"\0asm") && bytes.len() >= 8 {
+fn begins(source: Source<'_>) -> Result<Begins, Error> {
+    if source.starts_with(b"\0asm") && source.len() >= 8 {
         return Ok(Begins::Wasm);
     }
-    match FileKind::parse(bytes) {
+    match FileKind::parse(source) {
         Ok(FileKind::Archive) => Ok(Begins::Archive),
-        // Java's classes begin as universal files do; their version stands where those have the
-        // number of architectures, and is never as low.
-        Ok(FileKind::MachOFat32) if bytes.get(4..8).is_some_and(|n| n < &[0, 0, 0, 40]) => {
-            Ok(Begins::Universal32)
-        }
+        Ok(FileKind::MachOFat32) if is_universal(source) => Ok(Begins::Universal32),
         Ok(FileKind::MachOFat64) => Ok(Begins::Universal64),
         Ok(kind) if is_object(kind) => Ok(Begins::Code(kind)),
+        // Linux does not ask for the class; the shortest program that it runs has 45 bytes.
+        Err(_) if source.starts_with(b"\x7fELF") && source.len() >= 45 => {
+            Err(damaged("an ELF file of no class"))
+        }
         _ => Err(Error::NotBinary),
     }
+}
+
+/// Java's classes begin as universal files do. Their version, at least 45, stands where those have the
+/// number of parts, and no part of theirs is a Mach-O file.
+fn is_universal(source: Source<'_>) -> bool {
+    let count = source.read_at::<U32<object::BigEndian>>(4);
+    let count = count.map_or(0, |count| count.get(object::BigEndian));
+    let is_program = |slice: &macho::FatArch32| {
+        let kind = source.part(slice.offset().into(), 16).map(FileKind::parse);
+        matches!(kind, Some(Ok(FileKind::MachO32 | FileKind::MachO64)))
+    };
+    count < 45
+        || (count as usize <= MOST_SLICES
+            && MachOFatFile32::parse(source).is_ok_and(|f| f.arches().iter().any(is_program)))
 }
 
 fn is_object(kind: FileKind) -> bool {

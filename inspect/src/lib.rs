@@ -18,9 +18,11 @@ use std::fmt;
 use serde::Serialize;
 
 mod advice;
+mod budget;
 mod evidence;
 mod file;
 mod formats;
+mod note;
 
 pub use evidence::{ENOUGH, ENVIRONMENT, MESSAGES};
 pub use file::{inspect_path, LARGEST};
@@ -143,7 +145,7 @@ pub struct Carried {
     /// What is known of the version: `5.3.1`, `3`, `of gperftools`.
     pub version: Option<String>,
     /// The shared library with it, such as `libjemalloc.so.2`; `None` if it is in the file itself.
-    pub library: Option<String>,
+    pub library: Option<Name>,
     /// How sure that is.
     pub sureness: Sureness,
     /// What was found, for people to read.
@@ -182,12 +184,33 @@ pub struct Jemalloc {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Decision {
-    /// The whole line, such as `system (target not on the jemalloc list)`.
+    /// The whole line, such as `system (target not on the jemalloc list)`; of a very long one, the
+    /// beginning.
     pub text: String,
     /// Such as `jemalloc 5.3.1` or `mimalloc::MiMalloc`.
     pub allocator: String,
     /// Such as `executable artifact`.
     pub reason: String,
+}
+
+/// A name as it is in a file or on the disk: bytes, and nearly always text. To read it, print it. For
+/// a machine it is a string if it is UTF-8, and else the array of its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name(pub Vec<u8>);
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&text(&self.0))
+    }
+}
+
+impl Serialize for Name {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match std::str::from_utf8(&self.0) {
+            Ok(text) => serializer.serialize_str(text),
+            Err(_) => self.0.serialize(serializer),
+        }
+    }
 }
 
 /// Where the functions `malloc` and the like come from.
@@ -237,8 +260,10 @@ pub struct Report {
     /// Of an absurdly large file, the first few hundred thousand.
     #[serde(skip)]
     pub exports: Vec<String>,
+    /// ELF: its author forbade `dlopen` (`DF_1_NOOPEN`).
+    pub refuses_dlopen: bool,
     /// The shared libraries that it asks for, by name.
-    pub needed: Vec<String>,
+    pub needed: Vec<Name>,
     /// What whoever ships the file should know: a sentence or two each.
     pub advice: Vec<String>,
 }
@@ -247,7 +272,7 @@ impl Report {
     /// The shared jemalloc that the loader will bring, such as `libjemalloc.so.2`.
     pub fn shared_jemalloc(&self) -> Option<&str> {
         let shared = self.allocators.iter().filter(|c| c.allocator == Allocator::Jemalloc);
-        shared.filter_map(|c| c.library.as_deref()).next()
+        shared.filter_map(|c| std::str::from_utf8(&c.library.as_ref()?.0).ok()).next()
     }
 
     /// Whether the memory comes from jemalloc, be it inside or shared.
@@ -286,12 +311,13 @@ impl Report {
     /// Whether a running program can load it. `None` where the question makes no sense.
     pub fn can_be_dlopened(&self) -> Option<bool> {
         let may = !self.static_tls || (self.tls_size <= advice::SPARE_TLS && !self.is_musl());
+        let may = may && !self.refuses_dlopen;
         (self.kind == Kind::SharedLibrary).then_some(may)
     }
 
     /// Whether it was linked to musl's C library, whose `dlopen` never has static TLS.
     fn is_musl(&self) -> bool {
-        self.needed.iter().any(|name| name.starts_with("libc.musl-") || name == "libc.so")
+        self.needed.iter().any(|name| name.0.starts_with(b"libc.musl-") || name.0 == b"libc.so")
     }
 }
 
@@ -354,6 +380,7 @@ impl fmt::Display for Report {
         }
         match self.can_be_dlopened() {
             Some(true) => f.write_str(", can be dlopened"),
+            Some(false) if self.refuses_dlopen => f.write_str(", cannot be dlopened"),
             Some(false) => write!(
                 f,
                 ", cannot in general be dlopened ({:#x} bytes of static TLS)",
@@ -415,15 +442,15 @@ pub fn inspect(bytes: &[u8]) -> Result<Report, Error> {
 /// The bytes are no such file, or damaged, or a thin archive, whose members only
 /// [`inspect_path`] can find.
 pub fn inspect_all(bytes: &[u8]) -> Result<Vec<Report>, Error> {
-    formats::inspect_all(bytes, &mut formats::Budget::of(bytes.len()))
+    inspect_counted(bytes).0
 }
 
-/// [`inspect_all`], and how much work it was: about one for each byte looked at. For tests.
+/// [`inspect_all`], and how many bytes were looked at, each time counted. For tests.
 #[doc(hidden)]
 pub fn inspect_counted(bytes: &[u8]) -> (Result<Vec<Report>, Error>, u64) {
-    let mut budget = formats::Budget::of(bytes.len());
-    let whole = budget.left();
-    (formats::inspect_all(bytes, &mut budget), whole - budget.left())
+    let budget = budget::Budget::of(bytes.len());
+    let result = formats::inspect_all(bytes, &budget, None);
+    (result, budget.looked())
 }
 
 /// Bytes as text. What is not UTF-8, and what a terminal would obey, is shown and not meant.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{mpsc, Mutex};
 use std::time::{Duration, Instant};
 
-use alloc_inspect::{inspect_path, printable, Allocator, Error, Report};
+use alloc_inspect::{inspect_path, printable, Allocator, Error, Name, Report};
 use clap::builder::PossibleValue;
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -30,6 +30,10 @@ struct Arguments {
     #[arg(long, value_name = "NAME", ignore_case = true)]
     expect: Option<Expect>,
 
+    /// Fail unless every shared library can be loaded with dlopen
+    #[arg(long)]
+    loadable: bool,
+
     /// Print a JSON object for each file, one a line
     #[arg(long)]
     json: bool,
@@ -41,10 +45,14 @@ struct Arguments {
 
 const AFTER: &str = "\
 Exit status:
-  0  every file was read, and is what --expect says
-  1  a file could not be read or judged, or is not what --expect says
+  0  every file was read, and is what --expect and --loadable ask for
+  1  a file could not be read or judged, or is not that; or a folder has no binary in it
   2  the arguments are wrong
   3  the results could not be written: whoever read them has gone, or the disk is full
+
+Of a folder, symbolic links, other file systems, devices and the like are left out, and so are files \
+that neither a loader nor a linker takes: texts, pictures, debug information, core dumps. How many \
+that were is said on standard error. A link or a file that is named itself is looked at.
 
 \"system\" means that none of the known allocators is inside and that malloc is imported, or is the C \
 library's own; what is neither is \"unknown\". Only the file itself is read: what the libraries that \
@@ -121,11 +129,49 @@ fn main() -> ExitCode {
     }
 }
 
+impl Arguments {
+    /// What is asked for and not so, to follow what the file is.
+    fn unmet(&self, report: &Report) -> Option<String> {
+        if let Some(expect) = self.expect.filter(|expect| !expect.is_met(report)) {
+            return Some(format!(", but {} was expected", expect.said()));
+        }
+        let refused = self.loadable && report.can_be_dlopened() == Some(false);
+        refused.then(|| ", but a loadable library was expected".to_owned())
+    }
+}
+
 /// What became of one file.
 struct Outcome {
     out: String,
     err: String,
     good: bool,
+}
+
+/// What is not looked at in a folder.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum LeftOut {
+    Link,
+    FileSystem,
+    NoFile,
+    NothingToJudge,
+    Other,
+}
+
+/// How many of each.
+type Counts = BTreeMap<LeftOut, usize>;
+
+fn left_out(counts: &Counts) -> String {
+    let said = |(what, count): (&LeftOut, &usize)| {
+        let what = match what {
+            LeftOut::Link => "symbolic links",
+            LeftOut::FileSystem => "folders of other file systems",
+            LeftOut::NoFile => "devices, pipes and sockets",
+            LeftOut::NothingToJudge => "debug information and the like",
+            LeftOut::Other => "other files",
+        };
+        format!("{what}: {count}")
+    };
+    counts.iter().map(said).collect::<Vec<_>>().join(", ")
 }
 
 /// A file to look at, and whether its own name was given.
@@ -141,9 +187,9 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
     let mut folders = Vec::new();
     for path in &arguments.paths {
         if fs::metadata(path).is_ok_and(|meta| meta.is_dir()) {
-            let before = tasks.len();
-            good &= walk(path, &mut tasks, &progress);
-            folders.push((path, before..tasks.len()));
+            let (before, mut counts) = (tasks.len(), Counts::new());
+            good &= walk(path, &mut tasks, &mut counts, &progress);
+            folders.push((path, before..tasks.len(), counts));
         } else {
             tasks.push(Task { path: path.clone(), named: true });
         }
@@ -154,7 +200,7 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
     let gone = AtomicBool::new(false);
     // Of large files, one at a time is in memory.
     let large = Mutex::new(());
-    let mut found = vec![false; tasks.len()];
+    let mut passed = vec![None; tasks.len()];
     let result = std::thread::scope(|scope| {
         let (gone, tasks, large) = (&gone, &tasks, &large);
         scope.spawn(move || {
@@ -174,13 +220,15 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
             progress.step();
             waiting.insert(at, outcome);
             while let Some(outcome) = waiting.remove(&next) {
-                if let Some(outcome) = outcome {
-                    found[next] = true;
-                    good &= outcome.good;
-                    let written = progress.print(&outcome);
-                    if written.is_err() {
-                        gone.store(true, Ordering::Relaxed);
-                        return written;
+                match outcome {
+                    Err(what) => passed[next] = Some(what),
+                    Ok(outcome) => {
+                        good &= outcome.good;
+                        let written = progress.print(&outcome);
+                        if written.is_err() {
+                            gone.store(true, Ordering::Relaxed);
+                            return written;
+                        }
                     }
                 }
                 next += 1;
@@ -190,9 +238,16 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
     });
     progress.finish();
     result?;
-    for (folder, range) in folders {
+    for (folder, range, mut counts) in folders {
+        let passed = &passed[range];
+        for what in passed.iter().flatten() {
+            *counts.entry(*what).or_default() += 1;
+        }
+        if !counts.is_empty() {
+            complain(&format!("{}: left out: {}", shown(folder), left_out(&counts)));
+        }
         // Silence would pass for success.
-        if !found[range].iter().any(|found| *found) {
+        if passed.iter().all(Option::is_some) {
             good = false;
             complain(&format!(
                 "{}: a folder without a program, library, object or archive",
@@ -205,15 +260,25 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
 
 /// Collects the files below a folder, those of other file systems (`/proc`) and symbolic links left
 /// out.
-fn walk(folder: &Path, tasks: &mut Vec<Task>, progress: &Progress) -> bool {
+fn walk(folder: &Path, tasks: &mut Vec<Task>, counts: &mut Counts, progress: &Progress) -> bool {
     let mut good = true;
+    let own_device = device(fs::metadata(folder));
     let walk = WalkDir::new(folder).same_file_system(true).sort_by_file_name();
     for entry in walk {
         match entry {
             Ok(entry) if entry.file_type().is_file() => {
                 tasks.push(Task { path: entry.into_path(), named: false });
             }
-            Ok(_) => {}
+            Ok(entry) if entry.file_type().is_dir() => {
+                if device(entry.metadata().map_err(io::Error::from)) != own_device {
+                    *counts.entry(LeftOut::FileSystem).or_default() += 1;
+                }
+            }
+            Ok(entry) => {
+                let is_link = entry.file_type().is_symlink();
+                let what = if is_link { LeftOut::Link } else { LeftOut::NoFile };
+                *counts.entry(what).or_default() += 1;
+            }
             Err(error) => {
                 good = false;
                 let path = error.path().unwrap_or(folder);
@@ -231,31 +296,40 @@ fn walk(folder: &Path, tasks: &mut Vec<Task>, progress: &Progress) -> bool {
     good
 }
 
-/// `None` for a file in a folder that is something else.
-fn look(task: &Task, arguments: &Arguments, large: &Mutex<()>) -> Option<Outcome> {
+/// The file system that it is on, where that has a number.
+fn device(meta: io::Result<fs::Metadata>) -> Option<u64> {
+    #[cfg(unix)]
+    return meta.ok().map(|meta| std::os::unix::fs::MetadataExt::dev(&meta));
+    #[cfg(not(unix))]
+    meta.ok().and(None)
+}
+
+fn look(task: &Task, arguments: &Arguments, large: &Mutex<()>) -> Result<Outcome, LeftOut> {
     const LARGE: u64 = 256 << 20;
     let size = fs::metadata(&task.path).map_or(0, |meta| meta.len());
     let _alone = (size > LARGE).then(|| large.lock());
     let mut outcome = Outcome { out: String::new(), err: String::new(), good: true };
     let path = shown(&task.path);
     match inspect_path(&task.path) {
-        Err(Error::NotBinary | Error::NothingToJudge(_)) if !task.named => return None,
+        Err(Error::NotBinary) if !task.named => return Err(LeftOut::Other),
+        Err(Error::NothingToJudge(_)) if !task.named => return Err(LeftOut::NothingToJudge),
         Err(error) => {
             outcome.good = false;
             outcome.err = format!("{path}: {error}\n");
             if arguments.json {
-                let line = JsonError { path, error: error.to_string() };
+                let line = JsonError { path: name(&task.path), error: error.to_string() };
                 outcome.out = json(&line);
             }
         }
         Ok(reports) => {
             for report in &reports {
-                let met = arguments.expect.is_none_or(|expect| expect.is_met(report));
-                outcome.good &= met;
+                let unmet = arguments.unmet(report);
+                outcome.good &= unmet.is_none();
                 outcome.out += &if arguments.json {
-                    let expected = arguments.expect.map(|_| met);
+                    let asked = arguments.expect.is_some() || arguments.loadable;
+                    let expected = asked.then_some(unmet.is_none());
                     json(&JsonReport {
-                        path: &path,
+                        path: name(&task.path),
                         verdict: verdict(report),
                         expected,
                         can_be_dlopened: report.can_be_dlopened(),
@@ -267,19 +341,18 @@ fn look(task: &Task, arguments: &Arguments, large: &Mutex<()>) -> Option<Outcome
                         1 => String::new(),
                         _ => format!(" ({})", report.architecture),
                     };
-                    let unmet = arguments.expect.filter(|_| !met);
-                    lines(&format!("{path}{slice}"), report, unmet, arguments.verbose)
+                    let unmet = unmet.unwrap_or_default();
+                    lines(&format!("{path}{slice}"), report, &unmet, arguments.verbose)
                 };
             }
         }
     }
-    Some(outcome)
+    Ok(outcome)
 }
 
 /// The line for a file, and what stands below it.
-fn lines(path: &str, report: &Report, unmet: Option<Expect>, verbose: bool) -> String {
-    let unmet = unmet.map(|expect| format!(", but {} was expected", expect.said()));
-    let mut text = format!("{path}: {report}{}\n", unmet.unwrap_or_default());
+fn lines(path: &str, report: &Report, unmet: &str, verbose: bool) -> String {
+    let mut text = format!("{path}: {report}{unmet}\n");
     let mut below = |line: &str| text += &format!("    {line}\n");
     for decision in &report.decisions {
         below(&format!("alloc-switch decided: {}", decision.text));
@@ -324,17 +397,18 @@ fn lines(path: &str, report: &Report, unmet: Option<Expect>, verbose: bool) -> S
         }
     }
     if !report.needed.is_empty() {
-        below(&format!("needs: {}", report.needed.join(" ")));
+        let needed: Vec<_> = report.needed.iter().map(Name::to_string).collect();
+        below(&format!("needs: {}", needed.join(" ")));
     }
     text
 }
 
 #[derive(Serialize)]
 struct JsonReport<'a> {
-    path: &'a str,
+    path: Name,
     /// The names of the allocators that were chosen, `system` or `unknown`.
     verdict: Vec<&'static str>,
-    /// Whether it is what `--expect` says.
+    /// Whether it is what `--expect` and `--loadable` ask for.
     #[serde(skip_serializing_if = "Option::is_none")]
     expected: Option<bool>,
     can_be_dlopened: Option<bool>,
@@ -344,7 +418,7 @@ struct JsonReport<'a> {
 
 #[derive(Serialize)]
 struct JsonError {
-    path: String,
+    path: Name,
     error: String,
 }
 
@@ -363,6 +437,10 @@ fn json(value: &impl Serialize) -> String {
         serde_json::to_string(value).expect("strings and numbers always have a JSON form");
     line.push('\n');
     line
+}
+
+fn name(path: &Path) -> Name {
+    Name(path.as_os_str().as_encoded_bytes().to_vec())
 }
 
 fn shown(path: &Path) -> String {

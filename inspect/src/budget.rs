@@ -69,15 +69,17 @@ impl Budget {
         }
     }
 
-    /// Whether there is memory for a text of this length, and for its place in a list.
+    /// Whether there is memory for a text of this length, and for its place in a list. Once there was
+    /// none, there is none for shorter ones either.
     pub fn keeps(&self, length: usize) -> bool {
         let left = self.room.get().checked_sub(length + 48);
-        left.map(|left| self.room.set(left)).is_some()
+        self.room.set(left.unwrap_or(0));
+        left.is_some()
     }
 
     /// A name to keep, as text, if there is memory for it.
     pub fn name(&self, name: &[u8]) -> Option<String> {
-        let name = (name.len() <= NAME).then(|| text(name))?;
+        let name = (name.len() <= self.room.get().min(NAME)).then(|| text(name))?;
         self.keeps(name.len()).then_some(name)
     }
 }

@@ -412,17 +412,18 @@ fn read_elf<E: FileHeader<Endian = Endianness>>(
     let mut header = Header::new(Format::Elf, Kind::Object, elf_architecture(machine, file));
 
     // Through the program headers, as the loader does: `strip` may have taken the section headers.
-    let mut interpreter = false;
+    let mut interpreter: Option<u64> = None;
     let mut dynamic: &[E::Dyn] = &[];
     let (mut loaded, mut code) = (Ranges::default(), Ranges::default());
-    // A page of which a segment of no bytes takes the middle comes from the file all the same.
-    let page = if matches!(machine, elf::EM_X86_64 | elf::EM_386) { 4 << 10 } else { 64 << 10 };
-    let (mut any_code, mut is_apart) = (false, true);
+    let (mut any_code, mut content) = (false, 0_u64);
     for segment in segments {
         match segment.p_type(endian) {
             elf::PT_TLS => header.tls_size = segment.p_memsz(endian).into(),
-            elf::PT_INTERP => interpreter = true,
+            elf::PT_INTERP => {
+                interpreter.get_or_insert(segment.p_filesz(endian).into());
+            }
             elf::PT_DYNAMIC => {
+                content |= segment.p_filesz(endian).into();
                 dynamic = segment.dynamic(endian, source).map_err(damaged)?.unwrap_or_default();
             }
             elf::PT_LOAD => {
@@ -430,14 +431,28 @@ fn read_elf<E: FileHeader<Endian = Endianness>>(
                 loaded.push(offset, size)?;
                 if segment.p_flags(endian) & elf::PF_X != 0 {
                     any_code = true;
-                    is_apart &= size == 0 && segment.p_vaddr(endian).into() % page == 0;
+                    content |= size;
                     code.push(offset, size)?;
                 }
             }
             _ => {}
         }
     }
-    if any_code && is_apart {
+    // Neither Linux runs it nor does a loader take it: code and dynamic section have no bytes, and
+    // the loader's name has none, or the first instruction lies in no page that comes from the file.
+    // (A segment of no bytes that begins within a page does come from there.)
+    let page = if matches!(machine, elf::EM_X86_64 | elf::EM_386) { 4 << 10 } else { 64 << 10 };
+    let entry: u64 = file.e_entry(endian).into();
+    let starts_in = |segment: &E::ProgramHeader| {
+        let (start, size) = (segment.p_vaddr(endian).into(), segment.p_filesz(endian).into());
+        segment.p_type(endian) == elf::PT_LOAD
+            && start - start % page <= entry
+            && entry / page < start.saturating_add(size).div_ceil(page)
+    };
+    if any_code
+        && content == 0
+        && (interpreter.is_some_and(|size| size < 2) || !segments.iter().any(starts_in))
+    {
         return Err(Error::NothingToJudge("debug information, kept apart from its program"));
     }
     let dynamic = dynamic.split(|entry| entry.tag(endian) == elf::DT_NULL).next();
@@ -459,7 +474,7 @@ fn read_elf<E: FileHeader<Endian = Endianness>>(
         elf::ET_DYN => {
             // libc.so has an interpreter too, but a name.
             let named = value(elf::DT_SONAME).is_some();
-            if has_flag(elf::DT_FLAGS_1, elf::DF_1_PIE) || (interpreter && !named) {
+            if has_flag(elf::DT_FLAGS_1, elf::DF_1_PIE) || (interpreter.is_some() && !named) {
                 Kind::Executable
             } else {
                 Kind::SharedLibrary

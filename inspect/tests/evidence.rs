@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use alloc_inspect::{inspect, Allocator, Kind, Malloc, Report, Sureness};
+use alloc_inspect::{inspect, Allocator, Kind, Malloc, Report, Sureness, MESSAGES};
 use tempfile::TempDir;
 
 fn run(command: &mut Command) {
@@ -51,6 +51,10 @@ fn who_speaks_of_allocators_is_no_carrier() {
     for spoken in ["Scudo ERROR: ", "hardened_malloc-1", "use_numa_nodes", "Merged arenas stats:"] {
         assert!(bytes.windows(spoken.len()).any(|w| w == spoken.as_bytes()), "{spoken}");
     }
+    let mark = [b"alloc-switch", &[0; 4][..]].concat();
+    let with_its_numbers = |at: usize| bytes[at - 12..at - 8] == 13_u32.to_ne_bytes();
+    let marks = (12..bytes.len() - 16).filter(|at| bytes[*at..].starts_with(&mark));
+    assert_eq!(marks.filter(|at| with_its_numbers(*at)).count(), 0);
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("copy");
     fs::copy(own, &copy).unwrap();
@@ -164,16 +168,20 @@ fn names_in_a_file_that_would_obey_the_terminal() {
     assert_eq!(report.to_string(), line);
 }
 
-#[test]
-fn without_section_headers() {
-    let folder = tempfile::tempdir().unwrap();
-    let source = "#include <stdlib.h>\nint main(void) { free(malloc(3)); return 0; }";
-    let mut bytes = fs::read(strip(&cc(&folder, "program.c", source, &["-O0"]))).unwrap();
-    let before = inspect(&bytes).unwrap();
+fn without_section_headers(bytes: &mut [u8]) {
     let (table, counts) =
         if bytes[4] == 2 { (0x28..0x30, 0x3a..0x40) } else { (0x20..0x24, 0x2e..0x34) };
     bytes[table].fill(0);
     bytes[counts].fill(0);
+}
+
+#[test]
+fn section_headers_are_not_needed() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = "#include <stdlib.h>\nint main(void) { free(malloc(3)); return 0; }";
+    let mut bytes = fs::read(strip(&cc(&folder, "program.c", source, &["-O0"]))).unwrap();
+    let before = inspect(&bytes).unwrap();
+    without_section_headers(&mut bytes);
     let after = inspect(&bytes).unwrap();
     assert_eq!((after.malloc, after.needed), (before.malloc, before.needed));
 }
@@ -192,44 +200,81 @@ fn debug_sections() {
 /// An assembler's view of the note.
 fn note(name: &str, name_size: usize, kind: u32, size: usize, text: &str) -> String {
     format!(
-        ".section .note.alloc-switch, \"\", %note\n.balign 4\n.long {name_size}, {size}, {kind}\n\
-         .asciz \"{name}\"\n.balign 4\n1: .ascii \"{text}\"\n.fill {size} - (. - 1b), 1, 0\n\
+        ".section .note.alloc-switch, \"a\", %note\n.balign 4\n.long {name_size}, {size}, {kind}\n\
+         .asciz \"{name}\"\n.balign 4\n.ascii \"{text}\"\n.balign 4\n\
          .section .note.GNU-stack, \"\", %progbits\n"
     )
 }
 
 fn good(text: &str) -> String {
-    note("alloc-switch", 13, 1, 128, text)
+    note("alloc-switch", 13, 1, text.len(), text)
 }
 
 #[test]
-fn the_decision() {
+fn decision_is_read_wherever_its_note_is() {
     let folder = tempfile::tempdir().unwrap();
     let lines = [
         ("jemalloc 5.3.1 (executable artifact)", "jemalloc 5.3.1", "executable artifact"),
         (
-            "mimalloc::MiMalloc (target not on the jemalloc list)",
+            "mimalloc::MiMalloc (global_allocator!(custom))",
             "mimalloc::MiMalloc",
-            "target not on the jemalloc list",
+            "global_allocator!(custom)",
         ),
-        ("system (cfg(miri))", "system", "cfg(miri)"),
+        ("my::Pool<fn (u8)> (cfg(miri))", "my::Pool<fn (u8)>", "cfg(miri)"),
     ];
     for (line, allocator, reason) in lines {
         let object = cc(&folder, "note.s", &good(line), &["-c"]);
         let source = "int main(void) { return 0; }";
         let program = cc(&folder, "program.c", source, &[object.to_str().unwrap()]);
-        for path in [&object, &program, &strip(&program)] {
+        let stripped = strip(&program);
+        let bare = folder.path().join("bare");
+        let mut bytes = fs::read(&stripped).unwrap();
+        without_section_headers(&mut bytes);
+        fs::write(&bare, bytes).unwrap();
+        for path in [&object, &program, &stripped, &bare] {
             let decisions = look(path).decisions;
             assert_eq!(decisions.len(), 1, "{}", path.display());
             let found = (&*decisions[0].text, &*decisions[0].allocator, &*decisions[0].reason);
             assert_eq!(found, (line, allocator, reason));
         }
     }
-    // several, as when two libraries are in one program
+    // several, as when two libraries are in one program; and one twice
     let texts = lines.map(|(line, ..)| good(line)).concat() + &good(lines[0].0);
     let several = look(&cc(&folder, "several.s", &texts, &["-c"]));
     let found: Vec<&str> = several.decisions.iter().map(|d| &*d.text).collect();
     assert_eq!(found, lines.map(|(line, ..)| line));
+}
+
+/// Where Rust puts strings, there is no NUL between them.
+#[test]
+fn decision_between_other_strings_is_what_the_macro_wrote() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "system (library artifact)";
+    let source = format!(
+        ".section .rodata\n.balign 4\n.ascii \"alloc-switch\"\n.long 0\n.ascii \"MALLOC_CONF\\015\"\n\
+         .balign 4\n.long 13, {}, 1\n.ascii \"alloc-switch\"\n.long 0\n.ascii \"{text}alloc-switch\"\n\
+         .long 13, 0x10000000, 1\n.section .note.GNU-stack, \"\", %progbits\n",
+        text.len()
+    );
+    let report = look(&cc(&folder, "data.s", &source, &["-c"]));
+    assert_eq!((report.decisions.len(), &*report.decisions[0].text), (1, text));
+    assert_eq!(report.advice, [""; 0]);
+}
+
+#[test]
+fn long_decisions_are_cut_and_many_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = format!("{} (executable artifact)", "é".repeat(100_000));
+    let source = note("alloc-switch", 13, 1, long.len(), &long);
+    let report = look(&cc(&folder, "long.s", &source, &["-c"]));
+    let [decision] = &report.decisions[..] else { panic!("{}", report.decisions.len()) };
+    assert_eq!(decision.text, format!("{}…", "é".repeat(500)));
+    assert_eq!(decision.reason, "executable artifact");
+
+    let many: String = (0..70).map(|number| good(&format!("system ({number})"))).collect();
+    let report = look(&cc(&folder, "many.s", &many, &["-c"]));
+    assert_eq!(report.decisions.len(), 64);
+    assert_eq!(report.advice, ["it has more decisions of alloc-switch's than are shown"]);
 }
 
 #[test]
@@ -242,34 +287,63 @@ fn a_decision_that_the_file_contradicts() {
 }
 
 #[test]
-fn notes_that_are_not_ours_or_broken() {
+fn notes_that_are_broken_are_told_of_and_others_are_not() {
     let folder = tempfile::tempdir().unwrap();
-    let long = "x".repeat(120);
     for wrong in [
-        note("alloc-switch", 13, 2, 128, "system (a kind to come)"),
-        note("alloc-switch", 13, 1, 64, "system (too short a note)"),
-        note("alloc-switch", 13, 1, 256, "system (too long a note)"),
-        note("alloc-snitch", 13, 1, 128, "system (not our name)"),
-        note("alloc-switch", 9999, 1, 128, "system (the name is too long)"),
+        note("alloc-switch", 13, 2, 23, "system (a kind to come)"),
+        note("alloc-switch", 13, 1, 4096, "system (cut short)"),
+        note("alloc-switch", 13, 1, 0xffff_ffff, "system (as long as can be)"),
         good(""),
         good("system"),
         good("(no allocator)"),
         good("system ()"),
-        good(&long),
-        good("system (\\033[31mred)"),
-        good("system (\\377\\376)"),
-        good("system (two\\nlines)"),
-        ".section .note.alloc-switch, \"\", %note\n.byte 1\n".to_owned(),
+        note("alloc-switch", 13, 1, 14, "system (\\033[m)"),
+        note("alloc-switch", 13, 1, 11, "system (\\377)"),
+        note("alloc-switch", 13, 1, 18, "system (two\\nlines)"),
     ] {
         let report = look(&cc(&folder, "note.s", &wrong, &["-c"]));
         assert_eq!(report.decisions, [], "{wrong}");
         let sentence = "it has a note of alloc-switch's that cannot be read";
         assert_eq!(report.advice, [sentence], "{wrong}");
     }
-    // What other notes say is theirs.
-    let other = good("system (in another section)").replace(".note.alloc-switch", ".note.other");
-    let report = look(&cc(&folder, "note.s", &other, &["-c"]));
-    assert_eq!((report.decisions, report.advice), (vec![], vec![]));
+    for other in [
+        note("alloc-snitch", 13, 1, 21, "system (not our name)"),
+        note("alloc-switch", 12, 1, 14, "system (other)"),
+        ".section .note.alloc-switch, \"a\", %note\n.byte 1\n".to_owned(),
+        good("system (not loaded)").replace("\"a\"", "\"\""),
+    ] {
+        let report = look(&cc(&folder, "note.s", &other, &["-c"]));
+        assert_eq!((report.decisions, report.advice), (vec![], vec![]), "{other}");
+    }
+}
+
+/// What the linker may put before jemalloc's own string.
+#[test]
+fn variable_is_jemallocs_whole_string_and_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let messages: String =
+        MESSAGES.iter().map(|text| format!(".asciz \"{}\\n\"\n", text.escape_default())).collect();
+    for (strings, variable) in [
+        // alloc-switch's strings, and jemalloc's
+        (
+            ".asciz \"x\"\n.ascii \"MALLOC_CONF_RJEM_MALLOC_CONF\\0\"\n.asciz \"_RJEM_MALLOC_CONF\"\n",
+            "_RJEM_MALLOC_CONF",
+        ),
+        (".asciz \"\"\n.asciz \"MALLOC_CONF_RJEM_MALLOC_CONF\"\n", "_RJEM_MALLOC_CONF"),
+        (".asciz \"RUST_LOG_RJEM_MALLOC_CONF\"\n.asciz \"_RJEM_MALLOC_CONF\"\n", "_RJEM_MALLOC_CONF"),
+        (".ascii \"a RUST_LOG_RJEM_MALLOC_CONF\\0\"\n.asciz \"MALLOC_CONF\"\n", "MALLOC_CONF"),
+        (".ascii \"some text\"\n.asciz \"_RJEM_MALLOC_CONF\"\n", "_RJEM_MALLOC_CONF"),
+        (".asciz \"MALLOC_CONFMALLOC_CONF\"\n", "MALLOC_CONF"),
+        (".asciz \"JE_MALLOC_CONF\"\n.asciz \"MALLOC_CONF\"\n", "JE_MALLOC_CONF"),
+        (".asciz \"MALLOC_CONF\"\n", "MALLOC_CONF"),
+    ] {
+        let source = format!(
+            ".section .rodata\n{strings}{messages}.section .note.GNU-stack, \"\", %progbits\n"
+        );
+        let report = look(&cc(&folder, "strings.s", &source, &["-c"]));
+        let jemalloc = report.jemalloc.unwrap_or_else(|| panic!("{strings}"));
+        assert_eq!(jemalloc.variable, variable, "{strings}");
+    }
 }
 
 /// glibc spares some static TLS for libraries that come later; how much decides.

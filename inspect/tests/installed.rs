@@ -117,7 +117,7 @@ fn ours(report: &Report) -> Facts {
     };
     Facts {
         kind: report.kind,
-        needed: report.needed.clone(),
+        needed: report.needed.iter().map(|name| name.to_string()).collect(),
         static_tls: report.static_tls,
         imports_malloc: matches!(report.malloc, Malloc::Imported | Malloc::ImportedBesides),
         own_malloc: report.malloc == Malloc::Own,

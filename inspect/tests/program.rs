@@ -80,19 +80,23 @@ fn folders() {
     let folder = folder();
     let path = text(folder.path());
     let lines = [
-        format!("{path}/deep/er/library: Mach-O shared library, mimalloc 3, can be dlopened\n"),
+        format!(
+            "{path}/deep/er/library: Mach-O shared library, mimalloc 3, can be dlopened\n    \
+             alloc-switch decided: mimalloc::MiMalloc (global_allocator!(custom))\n"
+        ),
         format!(
             "{path}/program: ELF executable, jemalloc 5.3.1 prefixed\n    alloc-switch decided: \
              jemalloc 5.3.1 (executable artifact)\n"
         ),
     ];
-    assert_eq!(run(&[path]), (0, lines.concat(), String::new()));
+    let left = format!("{path}: left out: symbolic links: 1, other files: 1\n");
+    assert_eq!(run(&[path]), (0, lines.concat(), left.clone()));
     // in the order of the arguments
     let program = format!("{path}/program");
     let (_, out, _) = run(&[&program, path]);
     assert_eq!(out, format!("{}{}", lines[1], lines.concat()));
     let (status, out, err) = run(&["--expect", "jemalloc", path]);
-    assert_eq!((status, err.as_str()), (1, ""));
+    assert_eq!((status, err), (1, left));
     assert!(out.contains("can be dlopened, but jemalloc was expected\n"), "{out}");
 
     // A script that is named is an error, one in a folder is not.
@@ -105,8 +109,12 @@ fn an_empty_folder_meets_no_expectation() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("text"), "jemalloc").unwrap();
     let path = text(folder.path());
-    let err = format!("{path}: a folder without a program, library, object or archive\n");
-    assert_eq!(run(&["--expect", "jemalloc", path]), (1, String::new(), err));
+    symlink(PROGRAM, folder.path().join("link")).unwrap();
+    let err = format!(
+        "{path}: left out: symbolic links: 1, other files: 1\n\
+         {path}: a folder without a program, library, object or archive\n"
+    );
+    assert_eq!(run(&["--expect", "system", path]), (1, String::new(), err));
 }
 
 #[test]
@@ -116,7 +124,8 @@ fn links_that_go_round() {
     symlink("itself", folder.path().join("itself")).unwrap();
     let (status, out, err) = run(&[text(folder.path())]);
     let files = out.lines().filter(|line| !line.starts_with(' ')).count();
-    assert_eq!((status, files, err.as_str()), (0, 2, ""));
+    let left = format!("{}: left out: symbolic links: 3, other files: 1\n", text(folder.path()));
+    assert_eq!((status, files, err), (0, 2, left));
     // a link to a folder is followed where it is named
     let round = folder.path().join("deep/round");
     let (status, again, _) = run(&[text(&round)]);
@@ -196,7 +205,14 @@ fn wrong_arguments_and_help() {
     }
     let (status, out, err) = run(&["--help"]);
     assert_eq!((status, err.as_str()), (0, ""));
-    for said in ["Exit status:", "--expect <NAME>", "hardened_malloc", "LD_PRELOAD"] {
+    for said in [
+        "Exit status:",
+        "--expect <NAME>",
+        "--loadable",
+        "hardened_malloc",
+        "symbolic links",
+        "LD_PRELOAD",
+    ] {
         assert!(out.contains(said), "{out}");
     }
     assert!(out.lines().all(|line| line.len() <= 100), "{out}");
@@ -226,7 +242,7 @@ fn a_pipe_that_nobody_reads() {
     let out = Command::new(PROGRAM).args(["no-such-file", &seed("pe.exe")]).stderr(writer).output();
     let out = out.unwrap();
     assert_eq!(out.status.code(), Some(1));
-    assert!(String::from_utf8(out.stdout).unwrap().ends_with(": PE executable, mimalloc 3\n"));
+    assert!(String::from_utf8(out.stdout).unwrap().contains(": PE executable, mimalloc 3\n"));
 }
 
 #[cfg(target_os = "linux")]
@@ -283,10 +299,27 @@ fn what_is_no_file() {
         assert_eq!((status, out.as_str()), (1, ""));
         assert_eq!(err, format!("{path}: {sentence}\n"));
     }
-    // In a folder they are passed by.
+    // In a folder they are left out.
     fs::copy(seed("pe.exe"), folder.path().join("x.exe")).unwrap();
     let (status, out, err) = run(&[text(folder.path())]);
-    assert_eq!((status, out.lines().count(), err.as_str()), (0, 1, ""));
+    let left = "left out: symbolic links: 1, devices, pipes and sockets: 2";
+    assert_eq!((status, out.lines().count()), (0, 2), "{out}");
+    assert_eq!(err, format!("{}: {left}\n", text(folder.path())));
+}
+
+/// The folder of the devices has file systems of its own in it.
+#[cfg(target_os = "linux")]
+#[test]
+fn other_file_systems_are_left_out_and_counted() {
+    let device = |path: &Path| fs::metadata(path).unwrap().dev();
+    let inside = fs::read_dir("/dev").unwrap().map(|entry| entry.unwrap().path());
+    let folders = inside.filter(|path| path.is_dir() && !path.is_symlink());
+    let count = folders.filter(|path| device(path) != device(Path::new("/dev"))).count();
+    assert!(count > 0, "such as /dev/shm");
+    let (status, _, err) = run(&["/dev"]);
+    assert_eq!(status, 1);
+    let counted = format!("folders of other file systems: {count}, devices, pipes and sockets: ");
+    assert!(err.contains(&counted), "{err}");
 }
 
 #[test]
@@ -327,7 +360,9 @@ fn no_permission() {
     assert_eq!(
         err,
         format!(
-            "{closed}: no permission to read this folder\n{secret}: no permission to read it\n"
+            "{closed}: no permission to read this folder\n{secret}: no permission to read it\n\
+             {}: left out: symbolic links: 1, other files: 1\n",
+            text(folder.path())
         )
     );
     let files = out.lines().filter(|line| !line.starts_with(' ')).count();
@@ -340,9 +375,9 @@ fn names_that_would_obey_the_terminal() {
     let name = "two\nlines\x1b[2J\u{202e}";
     fs::copy(seed("pe.exe"), folder.path().join(name)).unwrap();
     let (status, out, _) = run(&[text(folder.path())]);
-    let shown = "two\\nlines\\u{1b}[2J\\u{202e}: PE executable, mimalloc 3\n";
+    let shown = "two\\nlines\\u{1b}[2J\\u{202e}: PE executable, mimalloc 3\n    alloc";
     assert_eq!(status, 0);
-    assert!(out.ends_with(shown) && out.lines().count() == 1, "{out:?}");
+    assert!(out.contains(shown) && out.lines().count() == 2, "{out:?}");
 
     // and bytes that are no text at all
     use std::os::unix::ffi::OsStrExt;
@@ -350,7 +385,7 @@ fn names_that_would_obey_the_terminal() {
     fs::copy(seed("pe.exe"), &bytes).unwrap();
     let (status, out, _) = finish(Command::new(PROGRAM).arg(&bytes));
     assert_eq!(status, 0);
-    assert!(out.ends_with("\u{fffd}\u{fffd}: PE executable, mimalloc 3\n"), "{out}");
+    assert!(out.contains("\u{fffd}\u{fffd}: PE executable, mimalloc 3\n"), "{out}");
 }
 
 #[test]
@@ -364,6 +399,190 @@ fn many_files_are_printed_in_order() {
     }
     let (status, out, _) = run(&[text(folder.path())]);
     assert_eq!(status, 0);
-    let printed: Vec<&str> = out.lines().map(|line| line.split(": ").next().unwrap()).collect();
+    let files = out.lines().filter(|line| !line.starts_with(' '));
+    let printed: Vec<&str> = files.map(|line| line.split(": ").next().unwrap()).collect();
     assert_eq!(printed, names.iter().map(|name| text(name)).collect::<Vec<_>>());
+}
+
+/// What Linux runs is named, whatever its first bytes are said to be.
+#[test]
+fn program_that_hides_is_no_success() {
+    let whole = fs::read(seed("elf-program")).unwrap();
+    let number = |at: usize| u16::from_le_bytes([whole[at], whole[at + 1]]);
+    let changed = |at: usize, value: u8| {
+        let mut bytes = whole.clone();
+        bytes[at] = value;
+        bytes
+    };
+    // one more executable segment, without bytes in the file, in place of the last, which says
+    // nothing
+    let mut empty = whole.clone();
+    let last = 64 + 56 * (usize::from(number(56)) - 1);
+    let segment = [[1_u32, 5].map(u32::to_le_bytes).concat(), {
+        [0, 0x10_0000, 0x10_0000, 0, 4096, 4096].map(u64::to_le_bytes).concat()
+    }];
+    empty[last..last + 56].copy_from_slice(&segment.concat());
+    empty[24..32].copy_from_slice(&0x10_0000_u64.to_le_bytes());
+    // an empty one that is the only one, whose page comes from the file all the same
+    let mut middle = whole.clone();
+    for at in (0..usize::from(number(56))).map(|index| 64 + 56 * index) {
+        let executable = middle[at..at + 8] == [1_u32, 5].map(u32::to_le_bytes).concat();
+        if executable {
+            middle[at + 16] = 0x80;
+            middle[at + 32..at + 40].fill(0);
+        }
+    }
+    // of 32 bits by its first bytes, and with a header of 64
+    let mut both = changed(4, 1);
+    both[28..32].copy_from_slice(&64_u32.to_le_bytes());
+    both[42..44].copy_from_slice(&32_u16.to_le_bytes());
+    let fat = |count: u32, parts: &[(u32, &[u8])]| {
+        let mut bytes = [0xcafe_babe, count].map(u32::to_be_bytes).concat();
+        for (cpu, part) in parts {
+            bytes.extend([*cpu, 3, 8192, part.len() as u32, 12].map(u32::to_be_bytes).concat());
+        }
+        bytes.resize(8192, 0);
+        bytes.extend(parts[0].1);
+        bytes
+    };
+    let part = fs::read(seed("macho-library.dylib")).unwrap();
+    let damaged = "a damaged file: ";
+    let cases = [
+        ("no class", changed(4, 0), damaged),
+        ("other class", changed(4, 3), damaged),
+        ("no byte order", changed(5, 0), damaged),
+        ("other byte order", changed(5, 2), damaged),
+        ("of 32 bits", changed(18, 3), damaged),
+        ("of both", both, damaged),
+        ("no version", changed(6, 0), damaged),
+        ("empty segment", empty, ", but the system allocator was expected"),
+        ("empty segment in a page", middle, ", but the system allocator was expected"),
+        ("many parts", fat(60, &[(0x100, &part)]), damaged),
+        ("very many parts", fat(300, &[(0x100, &part)]), "no program"),
+    ];
+    for (what, bytes, sentence) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        fs::copy(PROGRAM, folder.path().join("a-good-one")).unwrap();
+        fs::write(folder.path().join("other"), bytes).unwrap();
+        let (status, out, err) = run(&["--expect", "system", text(folder.path())]);
+        if sentence == "no program" {
+            assert_eq!((status, err.contains("other files: 1")), (0, true), "{what}: {out}{err}");
+            continue;
+        }
+        assert_eq!(status, 1, "{what}: {out}{err}");
+        assert!((out + &err).contains(sentence), "{what}: {err}");
+    }
+}
+
+/// Debug information in one part of a universal file, or a text that begins as an object in an
+/// archive, does not hide the rest.
+#[test]
+fn what_is_beside_a_program_does_not_hide_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = fs::read(seed("macho-library.dylib")).unwrap();
+    let mut symbols = program.clone();
+    symbols[12] = 10; // MH_DSYM
+    let mut bytes = [0xcafe_babe_u32, 2].map(u32::to_be_bytes).concat();
+    for (cpu, offset) in [(0x0100_000c, 4096), (0x0100_0007, 4096 + program.len() as u32)] {
+        let length = program.len() as u32;
+        bytes.extend([cpu, 3, offset, length, 0].map(u32::to_be_bytes).concat());
+    }
+    bytes.resize(4096, 0);
+    fs::write(folder.path().join("universal"), [bytes, symbols, program].concat()).unwrap();
+
+    let archive = folder.path().join("archive.a");
+    let decoy = folder.path().join("decoy.o");
+    fs::write(&decoy, "L\x01 is no object").unwrap();
+    let object = seed("elf-object.o");
+    let made = Command::new("ar").args(["rc", text(&archive), text(&decoy), &object]).output();
+    assert!(made.unwrap().status.success());
+
+    let (status, out, err) = run(&["--expect", "system", text(folder.path())]);
+    assert_eq!((status, out.matches("but the system allocator").count()), (1, 2), "{out}{err}");
+    assert_eq!(err, format!("{}: left out: other files: 1\n", text(folder.path())));
+}
+
+#[test]
+fn debug_information_is_left_out_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let debug = folder.path().join("program.debug");
+    let out = Command::new("objcopy").arg("--only-keep-debug").arg(PROGRAM).arg(&debug).output();
+    assert!(out.unwrap().status.success());
+    let path = text(&debug);
+    let sentence = "debug information, kept apart from its program";
+    assert_eq!(run(&[path]), (1, String::new(), format!("{path}: {sentence}\n")));
+    fs::copy(PROGRAM, folder.path().join("program")).unwrap();
+    let (status, out, err) = run(&["--expect", "system", text(folder.path())]);
+    assert_eq!((status, out.lines().count()), (0, 1));
+    let left = "left out: debug information and the like: 1";
+    assert_eq!(err, format!("{}: {left}\n", text(folder.path())));
+}
+
+#[test]
+fn loadable_is_asked_for_by_itself() {
+    let (refused, fine) = (seed("elf-library-static-tls.so"), seed("elf-aarch64-pages-16.so"));
+    assert_eq!(run(&["--expect", "jemalloc", &refused]).0, 0);
+    assert_eq!(run(&["--loadable", &fine, PROGRAM]).0, 0);
+    for args in [&["--loadable", &refused][..], &["--expect", "jemalloc", "--loadable", &refused]] {
+        let (status, out, err) = run(args);
+        assert_eq!((status, err.as_str()), (1, ""));
+        let line = out.lines().next().unwrap();
+        assert!(line.ends_with(" of static TLS), but a loadable library was expected"), "{out}");
+    }
+    let (status, out, _) = run(&["--json", "--loadable", &refused, &fine]);
+    let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(status, 1);
+    assert_eq!((&lines[0]["expected"], &lines[1]["expected"]), (&false.into(), &true.into()));
+    assert_eq!(lines[0]["can_be_dlopened"], false);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn library_that_forbids_it_is_not_loadable() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, library) = (folder.path().join("library.c"), folder.path().join("library.so"));
+    fs::write(&source, "int shared(void) { return 1; }").unwrap();
+    let args = ["-shared", "-fPIC", "-Wl,-z,nodlopen", "-o", text(&library), text(&source)];
+    assert!(Command::new("cc").args(args).status().unwrap().success());
+    let (status, out, _) = run(&["--loadable", text(&library)]);
+    assert_eq!(status, 1);
+    let said = ", cannot be dlopened, but a loadable library was expected\n    note: dlopen refuses it: it \
+                was linked with -z nodlopen\n";
+    assert!(out.ends_with(said), "{out}");
+}
+
+/// Two files are never one.
+#[test]
+fn json_names_every_file_as_it_is_called() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().unwrap();
+    let names: [&[u8]; 7] = [
+        b"a\nb",
+        b"a\\nb",
+        b"a\xffb",
+        b"a\xfeb",
+        "a\u{fffd}b".as_bytes(),
+        b"[97,255,98]",
+        b"\x1b[2J",
+    ];
+    for name in names {
+        let path = folder.path().join(std::ffi::OsStr::from_bytes(name));
+        fs::copy(seed("pe.exe"), path).unwrap();
+    }
+    fs::write(folder.path().join("a\tdamaged"), b"\x7fELF".repeat(20)).unwrap();
+    let (status, out, _) = run(&["--json", text(folder.path())]);
+    assert_eq!((status, out.lines().count()), (1, 8));
+    let mut found: Vec<Vec<u8>> = out
+        .lines()
+        .map(|line| match &serde_json::from_str::<Value>(line).unwrap()["path"] {
+            Value::String(text) => text.clone().into_bytes(),
+            bytes => serde_json::from_value(bytes.clone()).unwrap(),
+        })
+        .map(|path| path.rsplit(|byte| *byte == b'/').next().unwrap().to_vec())
+        .collect();
+    let mut expected = names.map(<[u8]>::to_vec).to_vec();
+    expected.push(b"a\tdamaged".to_vec());
+    found.sort();
+    expected.sort();
+    assert_eq!(found, expected);
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use alloc_inspect::{inspect, inspect_all, inspect_path, Malloc, Report, Sureness};
+use alloc_inspect::{inspect, inspect_all, inspect_path, Malloc, Name, Report, Sureness};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds")
@@ -67,7 +67,7 @@ fn each_is_what_it_was_made_to_be() {
 fn a_program_says_all_that_it_knows() {
     let report = look("elf-program");
     assert_eq!((report.architecture.as_str(), report.malloc), ("x86_64", Malloc::Imported));
-    assert_eq!(report.needed, ["libc.so.6"]);
+    assert_eq!(report.needed, [Name(b"libc.so.6".to_vec())]);
     let jemalloc = report.jemalloc.unwrap();
     assert_eq!(jemalloc.variable, "_RJEM_MALLOC_CONF");
     assert_eq!(jemalloc.options_symbol, "_rjem_malloc_conf");

@@ -199,6 +199,24 @@ mod tests {
         assert!(inspect_path(&archive).is_ok(), "2000 times 8 MiB would be too much");
     }
 
+    /// Identity is not the name: links and detours lead to one file.
+    #[cfg(unix)]
+    #[test]
+    fn member_is_one_under_all_its_spellings() {
+        let folder = tempfile::tempdir().unwrap();
+        let member = folder.path().join("member.o");
+        fs::write(&member, [&b"\x7fELF\x02\x01\x01"[..], &[0; 93]].concat()).unwrap();
+        fs::hard_link(&member, folder.path().join("link.o")).unwrap();
+        std::os::unix::fs::symlink("member.o", folder.path().join("symlink.o")).unwrap();
+        let (mut room, mut known) = (150, HashSet::new());
+        assert!(read(&member, &mut room, &mut known).unwrap().is_some());
+        let detours = (1..250).map(|times| format!("{}member.o", "./".repeat(times)));
+        for name in detours.chain(["link.o".into(), "symlink.o".into()]) {
+            let again = read(&folder.path().join(&name), &mut room, &mut known);
+            assert_eq!(again, Ok(None), "{name}");
+        }
+    }
+
     #[test]
     fn members_of_a_thin_archive_share_the_room() {
         let program = [&b"\x7fELF\x02\x01\x01"[..], &[0; 93]].concat();

@@ -197,22 +197,23 @@ fn run(arguments: &Arguments) -> io::Result<bool> {
     progress.start(tasks.len());
 
     let (sender, receiver) = mpsc::channel();
-    let gone = AtomicBool::new(false);
+    let (gone, started) = (AtomicBool::new(false), AtomicUsize::new(0));
     // Of large files, one at a time is in memory.
     let large = Mutex::new(());
     let mut passed = vec![None; tasks.len()];
     let result = std::thread::scope(|scope| {
-        let (gone, tasks, large) = (&gone, &tasks, &large);
-        scope.spawn(move || {
-            let (started, sender) = (AtomicUsize::new(0), sender);
-            rayon::broadcast(|_| {
+        let (gone, tasks, large, started) = (&gone, &tasks, &large, &started);
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            let sender = sender.clone();
+            scope.spawn(move || {
                 while !gone.load(Ordering::Relaxed) {
                     let at = started.fetch_add(1, Ordering::Relaxed);
                     let Some(task) = tasks.get(at) else { break };
                     let _ = sender.send((at, look(task, arguments, large)));
                 }
             });
-        });
+        }
+        drop(sender);
         // In the order of the paths, whichever is done first.
         let mut waiting = BTreeMap::new();
         let mut next = 0;

@@ -11,10 +11,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use alloc_inspect::{inspect_path, Error, Format, Kind, Malloc, Report};
+use alloc_inspect::{inspect_counted, inspect_path, Error, Format, Kind, Malloc, Report};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use walkdir::WalkDir;
 
@@ -188,6 +189,18 @@ fn against_binutils() {
         })
         .collect();
     wrong.extend(compared.into_iter().filter_map(Result::err));
+
+    // Half of what the budget allows is enough for all of them.
+    let costs: Vec<_> = binaries
+        .par_iter()
+        .map(|(path, _)| {
+            let bytes = fs::read(path).unwrap();
+            (inspect_counted(&bytes).1 as f64 / bytes.len() as f64, path)
+        })
+        .collect();
+    let (most, dearest) = costs.iter().max_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
+    println!("at most {most:.1} looks at each byte, in {}", dearest.display());
+    assert!(*most < 8.0, "{most}: {}", dearest.display());
 
     // The loader's view: a library of a library is not the file's own.
     let mut found = BTreeMap::<&str, usize>::new();

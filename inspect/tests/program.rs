@@ -586,3 +586,14 @@ fn json_names_every_file_as_it_is_called() {
     expected.sort();
     assert_eq!(found, expected);
 }
+
+/// A variable that another program's library reads made twenty thousand threads.
+#[cfg(target_os = "linux")]
+#[test]
+fn threads_are_as_many_as_processors_whatever_the_environment_says() {
+    let limited = "ulimit -v 4000000 && exec \"$0\" \"$1\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", limited, PROGRAM, &seed("pe.exe")]).env("RAYON_NUM_THREADS", "20000");
+    let (status, out, err) = finish(&mut command);
+    assert_eq!((status, err.as_str()), (0, ""), "{out}");
+}

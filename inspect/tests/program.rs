@@ -455,16 +455,16 @@ fn program_that_hides_is_no_success() {
         ("of 32 bits", changed(18, 3), damaged),
         ("of both", both, damaged),
         ("no version", changed(6, 0), damaged),
-        ("empty segment", empty, ", but the system allocator was expected"),
-        ("empty segment in a page", middle, ", but the system allocator was expected"),
+        ("empty segment", empty, ", but mimalloc was expected"),
+        ("empty segment in a page", middle, ", but mimalloc was expected"),
         ("many parts", fat(60, &[(0x100, &part)]), damaged),
         ("very many parts", fat(300, &[(0x100, &part)]), "no program"),
     ];
     for (what, bytes, sentence) in cases {
         let folder = tempfile::tempdir().unwrap();
-        fs::copy(PROGRAM, folder.path().join("a-good-one")).unwrap();
+        fs::copy(seed("elf-musl-static"), folder.path().join("a-good-one")).unwrap();
         fs::write(folder.path().join("other"), bytes).unwrap();
-        let (status, out, err) = run(&["--expect", "system", text(folder.path())]);
+        let (status, out, err) = run(&["--expect", "mimalloc", text(folder.path())]);
         if sentence == "no program" {
             assert_eq!((status, err.contains("other files: 1")), (0, true), "{what}: {out}{err}");
             continue;

@@ -1,3 +1,11 @@
+// README's links work in a clone. These stand first, and so in their place on docs.rs.
+//! [CONTRIBUTING.md]: https://docs.rs/crate/alloc-switch/latest/source/CONTRIBUTING.md
+//! [docs/field.md]: https://docs.rs/crate/alloc-switch/latest/source/docs/field.md
+//! [docs/figures.md]: https://docs.rs/crate/alloc-switch/latest/source/docs/figures.md
+//! [docs/handle.md]: https://docs.rs/crate/alloc-switch/latest/source/docs/handle.md
+//! [docs/packaging.md]: https://docs.rs/crate/alloc-switch/latest/source/docs/packaging.md
+//! [docs/recipes.md]: https://docs.rs/crate/alloc-switch/latest/source/docs/recipes.md
+//! [docs/targets.md]: https://docs.rs/crate/alloc-switch/latest/source/docs/targets.md
 #![doc = include_str!("../README.md")]
 #![warn(missing_docs)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

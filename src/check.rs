@@ -39,9 +39,9 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// Asks the rule. `type_name` is that of the author's type.
-    pub const fn new(caller: Caller, type_name: fn() -> &'static str) -> Self {
-        Decision { caller, choice: choose(caller, type_name) }
+    /// Asks the rule. `T` is the author's type.
+    pub const fn new<T>(caller: Caller) -> Self {
+        Decision { caller, choice: choose::<T>(caller) }
     }
 
     /// The decision as a number, from which `Code` makes a type.

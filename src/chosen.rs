@@ -2,6 +2,7 @@
 //! allocator.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::any::type_name;
 use std::fmt;
 
 use crate::check::{FACTS, VERSION};
@@ -25,7 +26,7 @@ use crate::rule::{decide, Allocator, Caller, Reason};
 pub struct Choice {
     allocator: Allocator,
     reason: Reason,
-    /// The name of the author's type. A function, because `type_name` is not const yet.
+    /// The name of the author's type. A function, because it is not const yet.
     type_name: fn() -> &'static str,
 }
 
@@ -65,10 +66,10 @@ impl Choice {
     }
 }
 
-/// Asks the rule with the facts of this build. `type_name` is that of the author's type.
-pub const fn choose(caller: Caller, type_name: fn() -> &'static str) -> Choice {
+/// Asks the rule with the facts of this build. `T` is the author's type.
+pub const fn choose<T>(caller: Caller) -> Choice {
     let (allocator, reason) = decide(caller, &FACTS);
-    Choice { allocator, reason, type_name }
+    Choice { allocator, reason, type_name: type_name::<T> }
 }
 
 impl fmt::Display for Choice {
@@ -148,7 +149,7 @@ impl<const A: u8, const R: u8, T> Chosen<Answer<A, R, T>> {
     pub(crate) const CHOICE: Choice = Choice {
         allocator: Allocator::ALL[A as usize],
         reason: Reason::ALL[R as usize],
-        type_name: std::any::type_name::<T>,
+        type_name: type_name::<T>,
     };
 
     /// The decision and its reason. Costs nothing: it is part of the type.
@@ -169,9 +170,14 @@ impl<const A: u8, const R: u8, T> Chosen<Answer<A, R, T>> {
 
 impl<const A: u8, const R: u8> Chosen<Answer<A, R>> {
     /// The only value of a decision without a fallback: of a type `switch!()`.
-    #[allow(clippy::new_without_default)]
     pub const fn new() -> Self {
         Chosen(Answer(()))
+    }
+}
+
+impl<const A: u8, const R: u8> Default for Chosen<Answer<A, R>> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -299,10 +299,7 @@ macro_rules! __parse {
     };
 
     (@emit [choice] $argument:ident [] [$($type:ty)?] $value:tt) => {
-        $crate::__private::choose(
-            $crate::__caller!($argument [$($type)?]),
-            ::core::any::type_name::<($($type)?)>,
-        )
+        $crate::__private::choose::<($($type)?)>($crate::__caller!($argument [$($type)?]))
     };
     (@emit [switch] Custom $($other:tt)*) => { $crate::__parse! { @emit [] } };
     (@emit [switch] $argument:ident [] $type:tt $value:tt) => {
@@ -338,9 +335,8 @@ macro_rules! __chosen {
         $crate::Chosen<
             <$crate::__private::Code<{
                 const __ALLOC_SWITCH: $crate::__private::Decision =
-                    $crate::__private::Decision::new(
-                        $crate::__caller!($argument [$($type)?]),
-                        ::core::any::type_name::<($($type)?)>,
+                    $crate::__private::Decision::new::<($($type)?)>(
+                        $crate::__caller!($argument [$($type)?])
                     );
 
                 // What cannot work, and what rustc warns of: deprecated, if there is something.

@@ -170,8 +170,7 @@ const fn problem(pair: &[u8], linked: LinkedJemalloc) -> Option<&'static str> {
     if is_boolean && !on && !same(value, b"false") {
         return Some("takes `true` or `false`");
     }
-    let is_default = same(key, b"narenas") && same(value, b"default");
-    if is_integer && !is_number(value) && !is_default {
+    if is_integer && !is_number(value) && !(same(key, b"narenas") && same(value, b"default")) {
         return Some("takes an integer, such as 1000");
     }
     None

@@ -2,6 +2,9 @@
 //! `cargo run --release --example heap_profile --features profiling`.
 
 use std::collections::HashMap;
+use std::path::Path;
+
+use alloc_switch::Handle;
 
 alloc_switch::global_allocator!(static ALLOCATOR, conf = alloc_switch::conf::PROFILING);
 
@@ -25,7 +28,7 @@ fn main() {
     println!("{ALLOCATOR}: {} words, {} of them different", words.len(), index.len());
 
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/target/example.heap");
-    match ALLOCATOR.dump_profile(path) {
+    match ALLOCATOR.dump_profile(Path::new(path)) {
         Ok(()) => println!("the heap profile is in {path}"),
         Err(error) => println!("no heap profile: {error}"),
     }

@@ -99,5 +99,5 @@ fn the_user_of_a_dylib_is_told_the_truth() {
 
     let (code, out, needed) = run_user(&["--features", "registers-in-library"]);
     assert_eq!((code, out.as_str()), (Some(0), "system (library artifact)\nOk(())\nhello dylib\n"));
-    assert!(needed.iter().any(|name| name.starts_with("libstd-")), "{needed:?}");
+    assert!(needed.iter().any(|name| name.0.starts_with(b"libstd-")), "{needed:?}");
 }

@@ -231,8 +231,8 @@ fn reasons_are_worded_as_documented() {
         "global_allocator!(custom)",
         "executable artifact",
         "library artifact",
-        "unknown artifact, not built by Cargo",
         "--cfg alloc_switch=\"jemalloc\"",
+        "unknown artifact, not built by Cargo",
     ];
     assert_eq!(Reason::ALL.iter().map(|reason| reason.as_str()).collect::<Vec<_>>(), words);
     for (index, &reason) in Reason::ALL.iter().enumerate() {

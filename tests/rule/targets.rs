@@ -7,7 +7,7 @@ use std::str::FromStr;
 use cargo_platform::{Cfg, Platform};
 use serde_json::Value;
 
-use crate::rule::BuildFacts;
+use crate::rule::{Argument, BuildFacts};
 use crate::triples::{output, triple, triples, Facts};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");

@@ -71,7 +71,7 @@ fn a_proc_macro_gets_the_system_allocator_and_its_user_jemalloc() {
     let the_macro = "macro: system (procedural macro)\n";
     assert_eq!(
         built.run("on_jemalloc", &[]),
-        format!("{the_macro}program: jemalloc (executable artifact)\n")
+        format!("{the_macro}program: jemalloc (executable artifact), large blocks aligned: true\n")
     );
     assert_eq!(built.run("registers_nothing", &[]), the_macro);
     let library = built.file("libproc_macro_and_user.so");

@@ -354,9 +354,8 @@ impl fmt::Display for Error {
             }
             Error::MissingOption(it) => {
                 let name = ENVIRONMENT.unwrap_or("MALLOC_CONF");
-                let set =
-                    format_args!("set `conf = \"{it}\"`, or start the program with {name}={it}");
-                return write!(f, "heap profiling is off: {set}");
+                write!(f, "heap profiling is off: set `conf = \"{it}\"`, or ")?;
+                return write!(f, "start the program with {name}={it}");
             }
             Error::NoThread => {
                 "no background thread could be made: see ulimit -u, -v, -s, pids.max"

@@ -1,7 +1,7 @@
 //! The handle of the system allocator: the C library's functions, one module for each platform. What
 //! is missing falls back to [`Handle`]'s defaults.
 
-use super::self_check::{self, SelfCheckError};
+use super::self_check::SelfCheckError;
 use super::{Error, Handle};
 use crate::chosen::{Answer, Choice, Chosen, SYSTEM};
 
@@ -41,7 +41,7 @@ cfg_if::cfg_if! {
             use std::{fmt, io};
 
             use super::*;
-            use crate::handle::{ReportFormat, Stats};
+            use crate::handle::{self_check, ReportFormat, Stats};
 
             impl<const REASON: u8, T: Sync> Handle for System<REASON, T> {
                 #[inline]
@@ -149,7 +149,7 @@ cfg_if::cfg_if! {
     } else if #[cfg(all(target_vendor = "apple", not(any(miri, alloc_switch_malloc))))] {
         mod apple {
             use super::*;
-            use crate::handle::Stats;
+            use crate::handle::{self_check, Stats};
 
             extern "C" {
                 // malloc/malloc.h; not in libc

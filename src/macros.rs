@@ -1,9 +1,9 @@
 //! The macros. They expand in the root crate of an artifact, because only there rustc and Cargo say
 //! what it is.
 //!
-//! `global_allocator!(static A)` becomes `#[global_allocator] static A: Chosen<…> = …`. The type has
-//! one constant in it, a block that asks the rule, and all that follows from the answer stands in
-//! that block: what is refused, the note, and jemalloc's options.
+//! `global_allocator!(static A)` becomes `#[global_allocator] static A: Chosen<…> = …`. The type
+//! has one constant in it, a block that asks the rule, and all that follows from the answer stands
+//! in that block: what is refused, the note, and jemalloc's options.
 //!
 //! Helper items begin with `__ALLOC_SWITCH_`, so that they cannot collide with a caller's names.
 
@@ -86,8 +86,8 @@
 ///
 /// # FALLBACK
 ///
-/// `fallback: TYPE = EXPR`: on a target that is not on the list, an executable gets this allocator in
-/// jemalloc's place. It obeys every other veto. With a `#[cfg(…)]` in front it may exist on some
+/// `fallback: TYPE = EXPR`: on a target that is not on the list, an executable gets this allocator
+/// in jemalloc's place. It obeys every other veto. With a `#[cfg(…)]` in front it may exist on some
 /// targets only:
 ///
 /// ```ignore
@@ -207,7 +207,7 @@ macro_rules! switch {
 /// Reads the arguments from left to right, each step one part: `@who`, `@conf`, `@fallback`; after
 /// `system` and `custom`, which stand alone, `@alone`. Then `@emit` has the normal form: what to
 /// make (`[ATTRIBUTES VIS static NAME]`, `[choice]` or `[switch]`), the argument, `[]` or
-/// `[[CONF]]`, `[]` or `[TYPE]`, and the value.
+/// `[[CONF]]`, `[]` or `[TYPE]`, and the value. `@misplaced` and `@refuse` end in a sentence.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __parse {
@@ -259,7 +259,7 @@ macro_rules! __parse {
     (@fallback [switch] [$argument:ident] [] fallback: $type:ty $(,)?) => {
         $crate::__parse! { @emit [switch] $argument [] [$type] () }
     };
-    (@fallback [switch] $($other:tt)*) => { $crate::__parse! { @emit [] } };
+    (@fallback [switch] $($other:tt)*) => { $crate::__parse! { @misplaced } };
     (@fallback $out:tt [$argument:ident] $conf:tt fallback: $type:ty = $value:expr $(,)?) => {
         $crate::__parse! {
             @emit $out $argument $conf [$type] ($crate::Chosen::with_fallback($value))
@@ -301,7 +301,7 @@ macro_rules! __parse {
     (@emit [choice] $argument:ident [] [$($type:ty)?] $value:tt) => {
         $crate::__private::choose::<($($type)?)>($crate::__caller!($argument [$($type)?]))
     };
-    (@emit [switch] Custom $($other:tt)*) => { $crate::__parse! { @emit [] } };
+    (@emit [switch] Custom $($other:tt)*) => { $crate::__parse! { @misplaced } };
     (@emit [switch] $argument:ident [] $type:tt $value:tt) => {
         $crate::__chosen!($argument [] $type)
     };
@@ -314,7 +314,9 @@ macro_rules! __parse {
         #[cfg_attr(not(proc_macro), $crate::__private::global_allocator)]
         $vis static $name: $crate::__chosen!($argument $conf $type) = $value;
     };
-    (@emit $out:tt $($other:tt)*) => {
+    (@emit $($other:tt)*) => { $crate::__parse! { @misplaced } };
+
+    (@misplaced) => {
         $crate::__parse! { @refuse
             "`conf` is for `global_allocator!` alone, and `switch!` takes no value, but \
              `fallback: TYPE`, of a type that your own `cfg` chooses: hand the value to \
@@ -403,9 +405,9 @@ macro_rules! __caller {
     };
 }
 
-/// The symbol that jemalloc reads. It holds a `const char *`, which a reference to an array of known
-/// size is too. It must stand in the crate with the allocator: the linker passes over one in another
-/// rlib without a word. This macro writes that macro, once for each name of the symbol.
+/// The symbol that jemalloc reads. It holds a `const char *`, which a reference to an array of
+/// known size is too. It must stand in the crate with the allocator: the linker passes over one in
+/// another rlib without a word. This macro writes that macro, once for each name of the symbol.
 macro_rules! define_conf_symbol {
     ($dollar:tt $(#[$attribute:meta])*) => {
         #[doc(hidden)]

@@ -150,9 +150,9 @@ fn page_size_warning(target: &Target, version: Option<&str>) -> Option<String> {
     ))
 }
 
-/// A file, not environment variables: those reach the programs that Cargo runs, and a build that one
-/// of them starts. Cargo keeps a build script's warnings to itself for crates from a registry; that
-/// of a deprecated constant reaches whoever calls the macro.
+/// A file, not environment variables: those reach the programs that Cargo runs, and a build that
+/// one of them starts. Cargo keeps a build script's warnings to itself for crates from a registry;
+/// that of a deprecated constant reaches whoever calls the macro.
 fn write_facts(facts: &BuildFacts, version: Option<String>, page_size: Option<String>) {
     let deprecated = page_size.map_or(String::new(), |warning| {
         println!("cargo:warning={warning}");

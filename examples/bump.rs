@@ -2,8 +2,8 @@
 //! back, for a program that runs once and ends. The block at the end of the arena is resized where
 //! it stands, so a vector that grows alone copies nothing.
 //!
-//! Under Miri, a sanitizer or `--cfg alloc_switch="system"` the program has the system allocator. One
-//! that must have its own whatever is said registers it with Rust's `#[global_allocator]`.
+//! Under Miri, a sanitizer or `--cfg alloc_switch="system"` the program has the system allocator.
+//! One that must have its own whatever is said registers it with Rust's `#[global_allocator]`.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::UnsafeCell;

@@ -8,8 +8,8 @@ use crate::rule::{Allocator, Argument, Artifact, BuildFacts, Caller, Reason};
 // What `build.rs` has found out: FOUND, VERSION and PAGE_SIZE_WARNING.
 include!(concat!(env!("OUT_DIR"), "/facts.rs"));
 
-/// The facts of this build. The cfgs that can be seen from here are asked here: Bazel, Buck2 and Nix
-/// do not show them to a build script, and Cargo shows it those of an outer build.
+/// The facts of this build. The cfgs that can be seen from here are asked here: Bazel, Buck2 and
+/// Nix do not show them to a build script, and Cargo shows it those of an outer build.
 pub(crate) const FACTS: BuildFacts = {
     let facts = BuildFacts {
         cfg_system: cfg!(alloc_switch = "system"),
@@ -116,8 +116,9 @@ impl Decision {
         (IN_LIBRARIES && in_library && self.choice.is_jemalloc()) as usize
     }
 
-    /// The text of the note, in pieces: the line that the artifact prints, but for the author's type,
-    /// which is as the macro has it, in `type_text`. Empty for a library on the system allocator.
+    /// The text of the note, in pieces: the line that the artifact prints, but for the author's
+    /// type, which is as the macro has it, in `type_text`. Empty for a library on the system
+    /// allocator.
     pub const fn note(self, type_text: &[&'static str]) -> [&'static str; 6] {
         let reason = self.choice.reason().as_str();
         match (self.choice.allocator(), self.choice.version()) {

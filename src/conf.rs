@@ -20,10 +20,10 @@
 //! For a jemalloc of another version, and for one that was built elsewhere and named with
 //! `JEMALLOC_OVERRIDE`, any well-formed pair is taken.
 
-/// A program that has had a burst returns its memory while it is idle: jemalloc's background threads
-/// give pages back that have not been used for two seconds, where it otherwise keeps them until some
-/// thread allocates or frees. On Apple and musl targets, which do not have these threads, the pages
-/// go back as soon, but only then.
+/// A program that has had a burst returns its memory while it is idle: jemalloc's background
+/// threads give pages back that have not been used for two seconds, where it otherwise keeps them
+/// until some thread allocates or frees. On Apple and musl targets, which do not have these
+/// threads, the pages go back as soon, but only then.
 ///
 /// `cargo bench --bench real -- --parts burst` chose it on one server and reports on another: 15 s
 /// after a burst of 230 MiB that one holds 10 MiB, where the default keeps 41 to 49 and glibc 169,

@@ -11,9 +11,9 @@ use crate::chosen::{Answer, Chosen, CUSTOM, FALLBACK, SYSTEM};
 /// A `GlobalAlloc` that also says how large a block really is, and resizes a block where it stands.
 ///
 /// Both functions were part of Rust's unstable allocator interface before [`GlobalAlloc`], which
-/// does not have them. [`Chosen`] and [`System`] have them. An allocator of one's own gets them with
-/// an empty `impl`: the default methods answer that a block is as large as was asked for, and stays
-/// so.
+/// does not have them. [`Chosen`] and [`System`] have them. An allocator of one's own gets them
+/// with an empty `impl`: the default methods answer that a block is as large as was asked for, and
+/// stays so.
 ///
 /// ```
 /// use alloc_switch::InPlaceAlloc;
@@ -52,8 +52,8 @@ pub unsafe trait InPlaceAlloc: GlobalAlloc {
     ///
     /// jemalloc: `sallocx`. System: `malloc_usable_size` on Linux, Android and FreeBSD,
     /// `malloc_size` on Apple, elsewhere the size asked for; on Windows because the standard
-    /// library moves over-aligned blocks within theirs. A fallback or custom allocator: the size asked
-    /// for.
+    /// library moves over-aligned blocks within theirs. A fallback or custom allocator: the size
+    /// asked for.
     ///
     /// # Safety
     ///

@@ -295,7 +295,8 @@ impl Target<'_> {
             // Does not build: Android's NDK has no libgcc, which jemalloc wants; on Windows there
             // is no sh for its configure (MSVC), or the library gets another name than is linked
             // (gnu); its config.sub rejects illumos and Apple's simulators. Is the system's anyway:
-            // FreeBSD, NetBSD. No processes: WebAssembly, consoles, firmware. Was not run: the rest.
+            // FreeBSD, NetBSD. No processes: WebAssembly, consoles, firmware. Was not run: the
+            // rest.
             _ => false,
         }
     }

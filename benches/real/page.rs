@@ -104,7 +104,8 @@ impl Session {
         self.figures.workloads.iter().filter(of).cloned().collect()
     }
 
-    /// The marked parts of docs/figures.md that these runs are for: their names, and what is in them.
+    /// The marked parts of docs/figures.md that these runs are for: their names, and what is in
+    /// them.
     pub fn parts(&self, sessions: &[Session]) -> Vec<(String, String)> {
         let bursts = self.part("burst", None);
         let mut parts = Vec::new();

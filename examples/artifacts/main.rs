@@ -1,11 +1,13 @@
-//! Builds one small package as every kind of artifact that Cargo knows, and shows which allocator each got:
+//! Builds one small package as every kind of artifact that Cargo knows, and shows which allocator
+//! each got:
 //!
 //! ```text
 //! cargo run --release --example artifacts
 //! ```
 //!
-//! Each cell comes from the file that was built or from running it. Exit status: 1 if an artifact contradicts the policy,
-//! or if something cannot be built or run. It needs a Unix host, and `cc` as the host of the libraries; `CC` names another.
+//! Each cell comes from the file that was built or from running it. Exit status: 1 if an artifact
+//! contradicts the policy, or if something cannot be built or run. It needs a Unix host, and `cc`
+//! as the host of the libraries; `CC` names another.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -16,10 +18,12 @@ use alloc_inspect::{Kind, Report};
 use alloc_switch::{Choice, Reason};
 use serde_json::Value;
 
-/// This program is an executable too, and what holds for a whole build (the target, a cfg, a feature) holds for it.
+/// This program is an executable too, and what holds for a whole build (the target, a cfg, a
+/// feature) holds for it.
 const HERE: Choice = alloc_switch::choice!();
 
-/// What the features of this build are, so that the package is built with the same, and with the same jemalloc.
+/// What the features of this build are, so that the package is built with the same, and with the
+/// same jemalloc.
 const FEATURES: [(&str, bool); 7] = [
     ("jemalloc", cfg!(feature = "jemalloc")),
     ("jemalloc-in-libraries", cfg!(feature = "jemalloc-in-libraries")),
@@ -62,8 +66,8 @@ enum Ask {
     Expand,
 }
 
-/// Name, what to ask of Cargo, the kind of target to take from what it built (for a test or benchmark it builds the binary
-/// too), and how to ask it.
+/// Name, what to ask of Cargo, the kind of target to take from what it built (for a test or
+/// benchmark it builds the binary too), and how to ask it.
 const ARTIFACTS: [(&str, &[&str], &str, Ask); 10] = [
     ("bin", &["build", "--bin", "every-artifact"], "bin", Ask::Run),
     ("example", &["build", "--example", "example"], "example", Ask::Run),
@@ -138,8 +142,8 @@ fn table() -> Result<Vec<Row>, String> {
 }
 
 impl Row {
-    /// Puts what the file holds beside what the process said, and looks for contradictions: between the two, and with the
-    /// policy.
+    /// Puts what the file holds beside what the process said, and looks for contradictions: between
+    /// the two, and with the policy.
     fn new(artifact: &str, is_library: bool, found: &Report, said: &str) -> Result<Row, String> {
         let line = said.split_once("every-artifact: ").and_then(|(_, rest)| rest.lines().next());
         let (choice, says) = line
@@ -159,7 +163,8 @@ impl Row {
             }
             _ => (HERE.to_string(), HERE.is_jemalloc()),
         };
-        // rustc puts all objects of a dependency into an archive; what counts is what a program takes out.
+        // rustc puts all objects of a dependency into an archive; what counts is what a program
+        // takes out.
         let holds_jemalloc = found.has_jemalloc() && found.kind != Kind::Archive;
         let contradiction = if choice != wanted {
             Some(format!("it should be {wanted}"))
@@ -279,7 +284,8 @@ impl Workshop {
         }
         match (kind, &self.jemalloc) {
             ("staticlib", _) => _ = cargo.args(["--", "--print", "native-static-libs"]),
-            // Cargo would compile jemalloc again, unoptimised, for the dependencies of a macro, which does not link it.
+            // Cargo would compile jemalloc again, unoptimised, for the dependencies of a macro,
+            // which does not link it.
             ("proc-macro", Some(jemalloc)) => _ = cargo.env("JEMALLOC_OVERRIDE", jemalloc),
             _ => {}
         }

@@ -1,6 +1,6 @@
-//! What a file may cost: bytes that are looked at, and memory for what is kept of it. The readers of
-//! the formats get the file as a [`Source`] and reach its bytes only through it, so that each look is
-//! paid for before it is taken.
+//! What a file may cost: bytes that are looked at, and memory for what is kept of it. The readers
+//! of the formats get the file as a [`Source`] and reach its bytes only through it, so that each
+//! look is paid for before it is taken.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -69,8 +69,8 @@ impl Budget {
         }
     }
 
-    /// Whether there is memory for a text of this length, and for its place in a list. Once there was
-    /// none, there is none for shorter ones either.
+    /// Whether there is memory for a text of this length, and for its place in a list. Once there
+    /// was none, there is none for shorter ones either.
     pub fn keeps(&self, length: usize) -> bool {
         let left = self.room.get().checked_sub(length + 48);
         self.room.set(left.unwrap_or(0));
@@ -135,7 +135,8 @@ impl<'a> ReadRef<'a> for Source<'a> {
         let left = usize::try_from(self.budget.left.get()).unwrap_or(usize::MAX);
         let seen = &part[..part.len().min(left)];
         let end = memchr::memchr(delimiter, seen);
-        // Without an end, one more than was seen: that overdraws where the budget was what ended it.
+        // Without an end, one more than was seen: that overdraws where the budget was what ended
+        // it.
         let looked = end.map_or(part.len().min(left.saturating_add(1)), |end| end + 1);
         self.budget.pay(looked).map_err(|_| ())?;
         end.map(|end| &seen[..end]).ok_or(())

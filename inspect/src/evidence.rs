@@ -24,7 +24,8 @@ pub const MESSAGES: [&str; 6] = [
     "--- End jemalloc statistics ---",              // stats.c
 ];
 
-/// How many of [`MESSAGES`] a carrier has at the least: other versions may have reworded one or two.
+/// How many of [`MESSAGES`] a carrier has at the least: other versions may have reworded one or
+/// two.
 pub const ENOUGH: usize = 4;
 
 /// The environment variable that jemalloc reads, after its prefix: `MALLOC_CONF`,
@@ -49,8 +50,8 @@ const JEMALLOC_INTERFACE: [&str; 13] = [
     "xallocx",
 ];
 
-/// The sizes, in units of 16 bytes, that musl's mallocng hands out: a table of 16-bit numbers in its
-/// read-only data. Here they have 32 bits, or this program would carry the table too.
+/// The sizes, in units of 16 bytes, that musl's mallocng hands out: a table of 16-bit numbers in
+/// its read-only data. Here they have 32 bits, or this program would carry the table too.
 const MALLOCNG_SIZES: [u32; 48] = [
     1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 18, 20, 25, 31, 36, 42, 50, 63, 72, 84, 102, 127, 146,
     170, 204, 255, 292, 340, 409, 511, 584, 682, 818, 1023, 1169, 1364, 1637, 2047, 2340, 2730,
@@ -359,8 +360,8 @@ impl Evidence {
         }
     }
 
-    /// Looks for Rust's allocator for WebAssembly: its assertion, whose text has no NUL, or the names
-    /// of its functions.
+    /// Looks for Rust's allocator for WebAssembly: its assertion, whose text has no NUL, or the
+    /// names of its functions.
     pub fn scan_dlmalloc(&mut self, module: &[u8]) {
         self.dlmalloc |= ["assertion failed: psize >= size + min_overhead", "8dlmalloc8dlmalloc"]
             .iter()
@@ -384,8 +385,8 @@ impl Evidence {
         let messages = self.jemalloc.iter().filter(|found| **found).count();
         // jemalloc's own is a whole string, which only a linker may have put behind something else.
         let names = if self.variables.is_empty() { &self.glued } else { &self.variables };
-        // Of several, the one with a prefix: programs name the plain one in their help. Of several of
-        // these, the shortest: strings without an end may form a longer one with it.
+        // Of several, the one with a prefix: programs name the plain one in their help. Of several
+        // of these, the shortest: strings without an end may form a longer one with it.
         let prefixed = names.iter().filter(|name| name.ends_with(&format!("_{ENVIRONMENT}")));
         let variable = prefixed.min_by_key(|name| name.len()).or(names.first())?.clone();
         (messages >= ENOUGH).then(|| JemallocStrings {

@@ -1,5 +1,5 @@
-//! Takes a file from the disk without trusting it: nothing that is no regular file is opened, nothing
-//! is mapped, nothing is waited for, and only what looks like a program is read at all.
+//! Takes a file from the disk without trusting it: nothing that is no regular file is opened,
+//! nothing is mapped, nothing is waited for, and only what looks like a program is read at all.
 
 use std::collections::HashSet;
 use std::fs::{self, File, FileType, OpenOptions};
@@ -16,8 +16,8 @@ pub const LARGEST: u64 = 4 << 30;
 /// As much of a file as tells whether it is worth reading.
 const BEGINNING: u64 = 4096;
 
-/// Inspects a file on the disk: one report, or one for each architecture of a universal (fat) Mach-O
-/// file. The members of a thin archive are looked for beside it.
+/// Inspects a file on the disk: one report, or one for each architecture of a universal (fat)
+/// Mach-O file. The members of a thin archive are looked for beside it.
 ///
 /// It takes the memory of the file's size and at most 64 MiB more.
 ///
@@ -63,8 +63,8 @@ fn identity(path: &Path, _: &fs::Metadata) -> io::Result<Identity> {
     fs::canonicalize(path)
 }
 
-/// Reads a regular file that looks like a program, and takes its size out of `room`; `None` for one of
-/// those that were read.
+/// Reads a regular file that looks like a program, and takes its size out of `room`; `None` for one
+/// of those that were read.
 fn read(
     path: &Path,
     room: &mut u64,

@@ -69,8 +69,8 @@ const MALLOC: [&str; 14] = [
 ];
 
 impl Gathered {
-    /// Takes notice of a symbol; of a Mach-O or 32-bit Windows one, without the underscore that they
-    /// put before every C name.
+    /// Takes notice of a symbol; of a Mach-O or 32-bit Windows one, without the underscore that
+    /// they put before every C name.
     fn symbol(&mut self, full: &[u8], underscored: bool, defined: bool, budget: &Budget) {
         // without the version of a symbol, as in malloc@GLIBC_2.2.5
         let full = full.split(|byte| *byte == b'@').next().unwrap_or(full);
@@ -439,8 +439,8 @@ fn read_elf<E: FileHeader<Endian = Endianness>>(
         }
     }
     // Neither Linux runs it nor does a loader take it: code and dynamic section have no bytes, and
-    // the loader's name has none, or the first instruction lies in no page that comes from the file.
-    // (A segment of no bytes that begins within a page does come from there.)
+    // the loader's name has none, or the first instruction lies in no page that comes from the
+    // file. (A segment of no bytes that begins within a page does come from there.)
     let page = if matches!(machine, elf::EM_X86_64 | elf::EM_386) { 4 << 10 } else { 64 << 10 };
     let entry: u64 = file.e_entry(endian).into();
     let starts_in = |segment: &E::ProgramHeader| {
@@ -579,8 +579,8 @@ fn read_elf<E: FileHeader<Endian = Endianness>>(
     Ok(header)
 }
 
-/// Linux goes by the machine: class and byte order are what the machine has, whatever the first bytes
-/// say. Read here as they say, such a file would be another than the one that runs.
+/// Linux goes by the machine: class and byte order are what the machine has, whatever the first
+/// bytes say. Read here as they say, such a file would be another than the one that runs.
 fn is_another_to_linux(source: Source<'_>, machine: u16, is_64: bool) -> bool {
     let swapped = machine > 0xff && machine & 0xff == 0;
     let small = matches!(
@@ -652,8 +652,8 @@ fn options_text(source: Source<'_>) -> Option<String> {
     (!text.is_empty() && printable).then(|| String::from_utf8_lossy(text).into_owned())
 }
 
-/// Looks in 64-bit Arm code for what jemalloc does first: it asks `sysconf` for the page size (whose
-/// number is given) and compares the answer with the size that it was built for.
+/// Looks in 64-bit Arm code for what jemalloc does first: it asks `sysconf` for the page size
+/// (whose number is given) and compares the answer with the size that it was built for.
 fn page_sizes(
     code: &[u8],
     number: u32,
@@ -915,8 +915,8 @@ enum Begins {
 
 /// Whether a file that begins with these few thousand bytes is worth reading.
 pub(crate) fn is_worth_reading(beginning: &[u8]) -> bool {
-    // Where its second header is, a PE file says only in its first, and what Java's classes begin with
-    // is told from the parts of a universal file.
+    // Where its second header is, a PE file says only in its first, and what Java's classes begin
+    // with is told from the parts of a universal file.
     beginning.starts_with(b"MZ")
         || beginning.starts_with(b"\xca\xfe\xba\xbe")
         || !matches!(
@@ -942,8 +942,8 @@ fn begins(source: Source<'_>) -> Result<Begins, Error> {
     }
 }
 
-/// Java's classes begin as universal files do. Their version, at least 45, stands where those have the
-/// number of parts, and no part of theirs is a Mach-O file.
+/// Java's classes begin as universal files do. Their version, at least 45, stands where those have
+/// the number of parts, and no part of theirs is a Mach-O file.
 fn is_universal(source: Source<'_>) -> bool {
     let count = source.read_at::<U32<object::BigEndian>>(4);
     let count = count.map_or(0, |count| count.get(object::BigEndian));

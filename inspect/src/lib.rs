@@ -11,7 +11,8 @@
 //! # }
 //! ```
 //!
-//! The reader trusts nothing: damage is an error, and work and memory are bounded by the file's size.
+//! The reader trusts nothing: damage is an error, and work and memory are bounded by the file's
+//! size.
 
 use std::fmt;
 
@@ -175,8 +176,8 @@ pub struct Jemalloc {
     pub statistics: Option<bool>,
     /// Built with assertions.
     pub debug: bool,
-    /// The largest page size, in bytes, of a kernel that it runs on: told by its code on 64-bit Arm,
-    /// where kernels differ. `None` where it cannot be told.
+    /// The largest page size, in bytes, of a kernel that it runs on: told by its code on 64-bit
+    /// Arm, where kernels differ. `None` where it cannot be told.
     pub page_size: Option<u64>,
 }
 
@@ -193,8 +194,8 @@ pub struct Decision {
     pub reason: String,
 }
 
-/// A name as it is in a file or on the disk: bytes, and nearly always text. To read it, print it. For
-/// a machine it is a string if it is UTF-8, and else the array of its bytes.
+/// A name as it is in a file or on the disk: bytes, and nearly always text. To read it, print it.
+/// For a machine it is a string if it is UTF-8, and else the array of its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name(pub Vec<u8>);
 
@@ -251,8 +252,8 @@ pub struct Report {
     pub jemalloc_symbols: Vec<String>,
     /// What alloc-switch decided, if the file says so.
     pub decisions: Vec<Decision>,
-    /// ELF: the file wants room in the static TLS block (`DF_STATIC_TLS`), which `dlopen` in general
-    /// does not have.
+    /// ELF: the file wants room in the static TLS block (`DF_STATIC_TLS`), which `dlopen` in
+    /// general does not have.
     pub static_tls: bool,
     /// ELF: size of the thread-local storage, in bytes.
     pub tls_size: u64,
@@ -285,9 +286,9 @@ impl Report {
         self.allocators.iter().filter(|carried| !carried.allocator.is_system())
     }
 
-    /// Whether no allocator was chosen and memory comes from the system: its C library is inside, or
-    /// `malloc` is imported. The latter is likely, not certain: an allocator that nobody has heard of
-    /// may be inside as well.
+    /// Whether no allocator was chosen and memory comes from the system: its C library is inside,
+    /// or `malloc` is imported. The latter is likely, not certain: an allocator that nobody has
+    /// heard of may be inside as well.
     pub fn is_system(&self) -> bool {
         self.chosen().next().is_none()
             && (!self.allocators.is_empty() || self.malloc == Malloc::Imported)
@@ -342,7 +343,8 @@ fn write_carried(carried: &Carried, report: &Report, f: &mut fmt::Formatter<'_>)
     }
 }
 
-/// Such as `ELF executable, jemalloc 5.3.1 prefixed` or `ELF shared library, system, can be dlopened`.
+/// Such as `ELF executable, jemalloc 5.3.1 prefixed` or `ELF shared library, system, can be
+/// dlopened`.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.format {

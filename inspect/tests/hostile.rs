@@ -310,8 +310,8 @@ fn mach_o(commands: &[Vec<u8>], rest: &[u8]) -> Vec<u8> {
     [header, commands.concat(), rest.to_vec()].concat()
 }
 
-/// A PE program with so many sections, each the whole rest of the file, that asks for and offers what
-/// its directories say.
+/// A PE program with so many sections, each the whole rest of the file, that asks for and offers
+/// what its directories say.
 fn pe(sections: u16, directories: [u32; 2], rest: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; 0x148];
     let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);

@@ -343,7 +343,8 @@ fn no_permission() {
     fs::copy(seed("pe.exe"), closed.join("x.exe")).unwrap();
     fs::copy(seed("pe.exe"), &secret).unwrap();
     // A copy of the program, for it may be in a folder that only its owner may enter. A child makes
-    // it: a program that is open for writing cannot be run, and another test's child may have it so.
+    // it: a program that is open for writing cannot be run, and another test's child may have it
+    // so.
     let program = folder.path().join("program");
     assert!(Command::new("cp").arg(PROGRAM).arg(&program).status().unwrap().success());
     for (path, mode) in [(folder.path(), 0o755), (&closed, 0), (&secret, 0), (&program, 0o755)] {

@@ -85,8 +85,8 @@ impl<const REASON: u8, T: Sync> Handle for Chosen<Answer<JEMALLOC, REASON, T>> {
             ReportFormat::Text => c"",
             ReportFormat::Json => c"J",
         };
-        // SAFETY: jemalloc calls `write` with the pointer to `sink` and C strings before it returns, and
-        // with nothing else.
+        // SAFETY: jemalloc calls `write` with the pointer to `sink` and C strings before it
+        // returns, and with nothing else.
         unsafe {
             ffi::malloc_stats_print(Some(write), ptr::from_mut(&mut sink).cast(), format.as_ptr());
         }
@@ -314,8 +314,8 @@ unsafe fn mallctl<T>(name: &CStr, old: *mut T, new: *mut T) -> Result<(), c_int>
     let mut old_len = size_of::<T>();
     let old_len = if old.is_null() { ptr::null_mut() } else { ptr::from_mut(&mut old_len) };
     let new_len = if new.is_null() { 0 } else { size_of::<T>() };
-    // SAFETY: the name is a C string, the pointers are what the caller promises, and the lengths are
-    // theirs. jemalloc checks the lengths against the control.
+    // SAFETY: the name is a C string, the pointers are what the caller promises, and the lengths
+    // are theirs. jemalloc checks the lengths against the control.
     match unsafe { ffi::mallctl(name.as_ptr(), old.cast(), old_len, new.cast(), new_len) } {
         0 => Ok(()),
         errno => Err(errno),

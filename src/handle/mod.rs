@@ -2,8 +2,8 @@
 //! implements. A layer on top of the core, behind the feature `handle`.
 //!
 //! Each module implements the trait for one allocator. Everything is generic over the reason or
-//! `#[inline]`, so that a reference to jemalloc is compiled into an artifact that uses jemalloc, and
-//! never into this crate's own object file.
+//! `#[inline]`, so that a reference to jemalloc is compiled into an artifact that uses jemalloc,
+//! and never into this crate's own object file.
 
 #[cfg(alloc_switch_jemalloc)]
 mod jemalloc;
@@ -18,8 +18,8 @@ pub use self_check::SelfCheckError;
 use crate::chosen::{Answer, Choice, Chosen, CUSTOM, FALLBACK};
 use crate::conf::ENVIRONMENT;
 
-/// An allocator in use, without its type: a metrics or administration crate in the middle of a graph
-/// takes a `&'static dyn Handle`.
+/// An allocator in use, without its type: a metrics or administration crate in the middle of a
+/// graph takes a `&'static dyn Handle`.
 ///
 /// [`Chosen`] implements it on every allocator, so that one source compiles on every target.
 /// Unsupported operations return `None` or [`Error::Unsupported`]; so do the default methods, which
@@ -47,14 +47,14 @@ use crate::conf::ENVIRONMENT;
 /// println!("{}", line(&ALLOCATOR));
 /// ```
 ///
-/// With the feature `override-malloc`, `malloc` itself is jemalloc's. Where the choice is the system
-/// allocator nevertheless, [`self_check`](Self::self_check) says so, and nothing else is supported:
-/// the C library counts nothing, and jemalloc was not chosen.
+/// With the feature `override-malloc`, `malloc` itself is jemalloc's. Where the choice is the
+/// system allocator nevertheless, [`self_check`](Self::self_check) says so, and nothing else is
+/// supported: the C library counts nothing, and jemalloc was not chosen.
 ///
 /// In a program with thousands of arenas (`narenas:4000`) the functions that ask jemalloc need 64
 /// KiB of the calling thread's stack. All may be called in a child after `fork`, but for profiles:
-/// a temporary file takes a lock of the standard library's, and libunwind one of the loader's, which
-/// another thread of the parent may have held.
+/// a temporary file takes a lock of the standard library's, and libunwind one of the loader's,
+/// which another thread of the parent may have held.
 pub trait Handle: Sync {
     /// The decision and its reason.
     fn choice(&self) -> Choice;
@@ -64,8 +64,8 @@ pub trait Handle: Sync {
     /// come from the chosen allocator, and is no sanitizer's runtime in the process that would miss
     /// it?
     ///
-    /// It allocates a few blocks of at most 1 MiB, looks whether the allocator has counted them, and
-    /// frees them. It asks no allocator about an address, so it is safe whatever is registered.
+    /// It allocates a few blocks of at most 1 MiB, looks whether the allocator has counted them,
+    /// and frees them. It asks no allocator about an address, so it is safe whatever is registered.
     ///
     /// * jemalloc: the calling thread's counter (`thread.allocated`), which is exact.
     /// * System: the counters of glibc 2.33 and later (`mallinfo2`) or macOS
@@ -150,9 +150,9 @@ pub trait Handle: Sync {
     ///
     /// jemalloc takes threads that it could not make for made and leaves its work to them, so that
     /// memory never goes back: in a program that starts with `background_thread:true`, too. So
-    /// `true` stops threads that are there and starts them again, to find out whether there are any.
-    /// If there are none, they are off afterwards. Later, jemalloc makes one thread more for every
-    /// processor; that one of those could not be made is only said on its standard error.
+    /// `true` stops threads that are there and starts them again, to find out whether there are
+    /// any. If there are none, they are off afterwards. Later, jemalloc makes one thread more for
+    /// every processor; that one of those could not be made is only said on its standard error.
     ///
     /// Threads do not survive `fork`. In the child they are off, and can be started again.
     ///
@@ -166,8 +166,8 @@ pub trait Handle: Sync {
         Err(Error::Unsupported)
     }
 
-    /// Whether allocations are being sampled for a heap profile. jemalloc: `prof.active`. `false` on
-    /// other allocators.
+    /// Whether allocations are being sampled for a heap profile. jemalloc: `prof.active`. `false`
+    /// on other allocators.
     fn is_profiling(&self) -> bool {
         false
     }
@@ -199,9 +199,9 @@ pub trait Handle: Sync {
     /// Forgets all samples, and from then on takes one in every 2<sup>`lg_sample`</sup> bytes
     /// allocated, on average; with `None` as often as before. jemalloc: `prof.reset`.
     ///
-    /// More than 53 (31 on 32-bit targets) counts as that. Each thread has drawn the distance to its
-    /// next sample already: after a rate that samples next to nothing (`lg_sample` of 40 and more) a
-    /// running thread may never come to a smaller one.
+    /// More than 53 (31 on 32-bit targets) counts as that. Each thread has drawn the distance to
+    /// its next sample already: after a rate that samples next to nothing (`lg_sample` of 40 and
+    /// more) a running thread may never come to a smaller one.
     ///
     /// # Errors
     ///

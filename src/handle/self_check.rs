@@ -82,9 +82,9 @@ pub(super) fn of_jemalloc(
 /// Of the system allocator. `allocated` is how many bytes the C library has handed out, to every
 /// thread.
 ///
-/// A block counts as the C library's if that number rises with it and falls without it, by about its
-/// size. Other threads can spoil both for either allocator, so this tries until the C library has
-/// counted a block of `System` and one of the registered allocator in a row, and blames the
+/// A block counts as the C library's if that number rises with it and falls without it, by about
+/// its size. Other threads can spoil both for either allocator, so this tries until the C library
+/// has counted a block of `System` and one of the registered allocator in a row, and blames the
 /// registered one only if that never happens. Where the C library does not count what `System`
 /// allocates, because `malloc` was replaced, the check cannot run.
 #[allow(dead_code)] // where the C library does not count
@@ -137,7 +137,8 @@ unsafe impl GlobalAlloc for Global {
 
     #[inline]
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: the block is the registered allocator's, with this layout, as the caller promises.
+        // SAFETY: the block is the registered allocator's, with this layout, as the caller
+        // promises.
         unsafe { dealloc(ptr, layout) }
     }
 }

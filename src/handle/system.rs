@@ -1,5 +1,5 @@
-//! The handle of the system allocator: the C library's functions, one module for each platform. What
-//! is missing falls back to [`Handle`]'s defaults.
+//! The handle of the system allocator: the C library's functions, one module for each platform.
+//! What is missing falls back to [`Handle`]'s defaults.
 
 use super::self_check::SelfCheckError;
 use super::{Error, Handle};
@@ -7,8 +7,8 @@ use crate::chosen::{Answer, Choice, Chosen, SYSTEM};
 
 type System<const REASON: u8, T> = Chosen<Answer<SYSTEM, REASON, T>>;
 
-/// An error if the process locks each page that it maps, so that the kernel keeps it. To find out, a
-/// page is mapped, and the kernel is asked to forget what is in it.
+/// An error if the process locks each page that it maps, so that the kernel keeps it. To find out,
+/// a page is mapped, and the kernel is asked to forget what is in it.
 #[allow(dead_code)] // where nothing can be purged
 #[inline]
 pub(super) fn check_locked() -> Result<(), Error> {
@@ -89,13 +89,13 @@ cfg_if::cfg_if! {
                 }
             }
 
-            /// glibc's counters. An error if they count nothing, because `malloc` was replaced (by a
-            /// sanitizer, valgrind, or LD_PRELOAD); `None` if glibc does not have them.
+            /// glibc's counters. An error if they count nothing, because `malloc` was replaced (by
+            /// a sanitizer, valgrind, or LD_PRELOAD); `None` if glibc does not have them.
             #[inline]
             fn counters() -> Result<Option<libc::mallinfo2>, Error> {
-                // Rust programs start on glibc 2.17 and the function came with 2.33, so it is looked
-                // up by name, not linked. A static program does not have it.
-                // SAFETY: the name is a C string.
+                // Rust programs start on glibc 2.17 and the function came with 2.33, so it is
+                // looked up by name, not linked. A static program does not have it. SAFETY: the
+                // name is a C string.
                 let mallinfo2 = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"mallinfo2".as_ptr()) };
                 if mallinfo2.is_null() {
                     return Ok(None);
@@ -129,8 +129,8 @@ cfg_if::cfg_if! {
             /// What `malloc_info` writes, by way of a stream in memory.
             fn malloc_info() -> Result<String, Error> {
                 let (mut text, mut len) = (std::ptr::null_mut(), 0);
-                // SAFETY: both variables outlive the stream. Once it is closed they tell of a buffer
-                // of that length, which is freed once.
+                // SAFETY: both variables outlive the stream. Once it is closed they tell of a
+                // buffer of that length, which is freed once.
                 unsafe {
                     let stream = libc::open_memstream(&mut text, &mut len);
                     if stream.is_null()

@@ -54,8 +54,8 @@ fn under_prefer_dynamic_the_program_gets_the_system_allocator_and_works() {
     }
 }
 
-/// `--cfg alloc_switch="jemalloc"` is for targets off the list and for artifacts that Cargo does not
-/// build. Here it finds neither, and the policy decides.
+/// `--cfg alloc_switch="jemalloc"` is for targets off the list and for artifacts that Cargo does
+/// not build. Here it finds neither, and the policy decides.
 #[test]
 fn the_cfg_for_jemalloc_does_not_vote() {
     let archive = fixture("every-program").command("check").build().jemalloc();

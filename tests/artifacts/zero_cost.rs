@@ -1,5 +1,5 @@
-//! The macro costs nothing: the same machine code as without it, and no C compiler where jemalloc is
-//! not used.
+//! The macro costs nothing: the same machine code as without it, and no C compiler where jemalloc
+//! is not used.
 //!
 //! Everything here is exact. What the crate adds to a build, `benches/build_cost.rs` says; how many
 //! instructions a library executes, `tests/more`.

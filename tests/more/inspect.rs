@@ -1,5 +1,5 @@
-//! What `alloc-inspect` says of what this crate makes: programs, libraries and archives, as Cargo and
-//! `cc` leave them. The rest of its tests are in inspect/tests.
+//! What `alloc-inspect` says of what this crate makes: programs, libraries and archives, as Cargo
+//! and `cc` leave them. The rest of its tests are in inspect/tests.
 
 use std::process::Command;
 

@@ -66,8 +66,8 @@ fn another_vendors_aarch64_has_to_be_told() {
     }
 }
 
-/// With the jemalloc that is linked by default. Of arm64e, which nobody has run, it does not know the
-/// name.
+/// With the jemalloc that is linked by default. Of arm64e, which nobody has run, it does not know
+/// the name.
 #[test]
 fn one_target_on_the_list_has_to_be_told() {
     let listed = triples().iter().filter(|facts| facts.target().is_listed());

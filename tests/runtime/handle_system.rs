@@ -9,8 +9,8 @@ mod process;
 
 alloc_switch::global_allocator!(static ALLOCATOR = system);
 
-/// Nothing but the self-check is supported where `malloc` is jemalloc's and the system allocator was
-/// chosen, and on a C library that does not count.
+/// Nothing but the self-check is supported where `malloc` is jemalloc's and the system allocator
+/// was chosen, and on a C library that does not count.
 #[test]
 #[cfg(not(any(
     all(target_os = "linux", target_env = "gnu", not(alloc_switch_malloc)),

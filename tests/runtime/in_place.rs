@@ -1,5 +1,5 @@
-//! `usable_size` and `reallocate_inplace`, on both allocators and on one of the program's own. Sizes
-//! that depend on the page are in pages.
+//! `usable_size` and `reallocate_inplace`, on both allocators and on one of the program's own.
+//! Sizes that depend on the page are in pages.
 //!
 //! That the compiler does not connect the pointer after a resize with the one before is seen in an
 //! optimised program: `grow_in_place` of the fixture `uses-a-handle`, which tests/artifacts builds.

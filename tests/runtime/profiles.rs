@@ -298,8 +298,8 @@ mod jemalloc {
         });
     }
 
-    /// It writes as `fs::write` does: into the file that is there, whoever's it is and however it is
-    /// named, and leaves everything else of it alone.
+    /// It writes as `fs::write` does: into the file that is there, whoever's it is and however it
+    /// is named, and leaves everything else of it alone.
     #[test]
     fn a_file_that_is_there_stays_the_same_file() {
         use std::os::unix::fs::{symlink, MetadataExt, PermissionsExt};

@@ -1,6 +1,6 @@
-//! A program that says which allocator it has and asks the process whether that is true, in the main
-//! thread, in a second one, in a forked child and in a plug-in whose path is the argument; or, with
-//! the argument `bench`, measures it.
+//! A program that says which allocator it has and asks the process whether that is true, in the
+//! main thread, in a second one, in a forked child and in a plug-in whose path is the argument; or,
+//! with the argument `bench`, measures it.
 
 use alloc_switch::Handle;
 

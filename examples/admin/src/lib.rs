@@ -233,8 +233,8 @@ fn about(allocator: Allocator) -> Result<Response, Failure> {
     body(TEXT, text)
 }
 
-/// jemalloc's options in effect, which are in its report. `tikv-jemalloc-ctl` reads them one by one,
-/// and whatever else jemalloc has a name for.
+/// jemalloc's options in effect, which are in its report. `tikv-jemalloc-ctl` reads them one by
+/// one, and whatever else jemalloc has a name for.
 fn options(allocator: Allocator) -> serde_json::Value {
     let mut text = String::new();
     let report = allocator.report(&mut text, ReportFormat::Json).ok();

@@ -1,5 +1,5 @@
-//! Keeps a program below its memory limit: memory that it has freed goes back before the kernel ends
-//! the program for it. To be copied; it takes nothing but the standard library and a `Handle`.
+//! Keeps a program below its memory limit: memory that it has freed goes back before the kernel
+//! ends the program for it. To be copied; it takes nothing but the standard library and a `Handle`.
 //!
 //! jemalloc keeps freed memory for some seconds, and a cgroup's limit counts it. ClickHouse, Doris
 //! and BIND each have a loop like this one.
@@ -75,9 +75,9 @@ pub fn limit_files() -> Vec<PathBuf> {
     limit_files_of(&fs::read_to_string("/proc/self/cgroup").unwrap_or_default())
 }
 
-/// The same for what is in `/proc/self/cgroup`: lines of `number:controllers:path`. Each group above
-/// this one has a limit too; and in a container the path may be the host's, where the group at the
-/// root is the container's own. A file that is not there is none.
+/// The same for what is in `/proc/self/cgroup`: lines of `number:controllers:path`. Each group
+/// above this one has a limit too; and in a container the path may be the host's, where the group
+/// at the root is the container's own. A file that is not there is none.
 fn limit_files_of(cgroup: &str) -> Vec<PathBuf> {
     let files = |line: &str| {
         let (_, rest) = line.split_once(':')?;

@@ -1,6 +1,6 @@
-//! The program as tools see it that are not everywhere: `jeprof` (`apt-get install libjemalloc-dev`)
-//! and a browser (`apt-get install chromium`). Not part of `cargo test`; name it, as in
-//! `cargo test -p admin --test test_tools`.
+//! The program as tools see it that are not everywhere: `jeprof` (`apt-get install
+//! libjemalloc-dev`) and a browser (`apt-get install chromium`). Not part of `cargo test`; name it,
+//! as in `cargo test -p admin --test test_tools`.
 
 mod server;
 

@@ -1,8 +1,9 @@
-//! Any bytes are inspected without a panic, at no more than 16 looks at each byte (and a MiB for the
-//! smallest), within a second and in at most 64 MiB beside the file:
+//! Any bytes are inspected without a panic, at no more than 16 looks at each byte (and a MiB for
+//! the smallest), within a second and in at most 64 MiB beside the file:
 //!
 //! ```text
-//! cargo +nightly fuzz run file corpus seeds -- -max_total_time=3600 -timeout=30 -rss_limit_mb=1024 \
+//! cargo +nightly fuzz run file corpus seeds -- -max_total_time=3600 -timeout=30 -rss_limit_mb=1024
+//! \
 //!     -max_len=1048576
 //! ```
 //!

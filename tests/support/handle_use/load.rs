@@ -45,8 +45,9 @@ fn allocate(seed: usize) {
     std::mem::swap(&mut *SENT.lock().unwrap(), &mut sent);
 }
 
-/// None of the numbers is torn: each is one that this process could have. jemalloc adds up one arena
-/// after the other while threads allocate, so that two of them may differ by what went on meanwhile.
+/// None of the numbers is torn: each is one that this process could have. jemalloc adds up one
+/// arena after the other while threads allocate, so that two of them may differ by what went on
+/// meanwhile.
 fn plausible(stats: &Stats) {
     const MEANWHILE: usize = 256 << 20;
     const MOST: usize = 1 << 36; // the address space too

@@ -83,10 +83,10 @@ pub(super) fn of_jemalloc(
 /// thread.
 ///
 /// A block counts as the C library's if that number rises with it and falls without it, by about
-/// its size. Other threads can spoil both for either allocator, so this tries until the C library
-/// has counted a block of `System` and one of the registered allocator in a row, and blames the
-/// registered one only if that never happens. Where the C library does not count what `System`
-/// allocates, because `malloc` was replaced, the check cannot run.
+/// its size. Other threads can spoil that, for a block of `System` as easily as for one of the
+/// registered allocator. So both are tried by turns, until one of the registered allocator counts;
+/// it is blamed if `ENOUGH` of `System` did and none of its own. Where the C library does not
+/// count what `System` allocates, because `malloc` was replaced, the check cannot run.
 #[allow(dead_code)] // where the C library does not count
 #[inline]
 pub(super) fn of_system(
@@ -100,19 +100,18 @@ pub(super) fn of_system(
         let is_near = |difference: usize| (bytes / 2..bytes * 2).contains(&difference);
         Some(is_near(with.wrapping_sub(before)) && is_near(with.wrapping_sub(after)))
     };
-    let mut result = Ok(());
+    const ENOUGH: usize = 24; // by chance in one check of 2^24
+    let mut counted = 0;
     // Small blocks, which leave glibc's threshold for `mmap` where it is, are enough in a program
     // that does nothing else; large ones stand out.
-    for (bytes, times) in [(64 << 10, 4), (1 << 20, 60)] {
-        for _ in 0..times {
-            match (is_counted(bytes, &std::alloc::System), is_counted(bytes, &Global)) {
-                (Some(true), Some(true)) => return Ok(()),
-                (Some(true), Some(false)) => result = Err(SelfCheckError::Artifact(choice)),
-                _ => {}
-            }
+    for n in 0..6 * ENOUGH {
+        let bytes = if n < 2 * ENOUGH { 64 << 10 } else { 1 << 20 };
+        counted += usize::from(is_counted(bytes, &std::alloc::System) == Some(true));
+        if is_counted(bytes, &Global) == Some(true) {
+            return Ok(());
         }
     }
-    result
+    (counted < ENOUGH).then_some(()).ok_or(SelfCheckError::Artifact(choice))
 }
 
 /// Of a fallback or custom allocator, which nobody can ask. A sanitizer does not see it.

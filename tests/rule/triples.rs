@@ -3,21 +3,18 @@
 
 use std::process::Command;
 use std::str::FromStr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 use std::{env, thread};
 
 use cargo_platform::{Cfg, Platform};
 
 use crate::rule::{BuildFacts, Target};
 
-pub fn rustc() -> Command {
-    Command::new(env::var_os("RUSTC").unwrap_or("rustc".into()))
-}
-
-pub fn output(command: &mut Command) -> String {
-    let out = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
-    assert!(out.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&out.stderr));
+/// What `rustc --print …` says.
+fn print(arguments: &[&str]) -> String {
+    let rustc = env::var_os("RUSTC").unwrap_or("rustc".into());
+    let out = Command::new(rustc).arg("--print").args(arguments).output().unwrap();
+    assert!(out.status.success(), "{arguments:?}\n{}", String::from_utf8_lossy(&out.stderr));
     String::from_utf8(out.stdout).unwrap()
 }
 
@@ -30,7 +27,7 @@ pub struct Facts {
 
 impl Facts {
     fn of(triple: &str) -> Self {
-        let cfg = output(rustc().args(["--print", "cfg", "--target", triple]));
+        let cfg = print(&["cfg", "--target", triple]);
         let cfg = cfg.lines().map(|line| Cfg::from_str(line).unwrap()).collect();
         Facts { triple: triple.to_owned(), cfg }
     }
@@ -91,23 +88,16 @@ impl Facts {
 pub fn triples() -> &'static [Facts] {
     static TRIPLES: OnceLock<Vec<Facts>> = OnceLock::new();
     TRIPLES.get_or_init(|| {
-        let list = output(rustc().args(["--print", "target-list"]));
+        let list = print(&["target-list"]);
         let list: Vec<_> = list.lines().collect();
         assert!(list.len() > 300, "{} triples", list.len());
-        let (next, found) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+        let cores = thread::available_parallelism().map_or(1, |n| n.get());
+        let all_of = |part: &[&str]| part.iter().map(|triple| Facts::of(triple)).collect();
         thread::scope(|scope| {
-            for _ in 0..thread::available_parallelism().map_or(1, |n| n.get()) {
-                scope.spawn(|| {
-                    while let Some(triple) = list.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let facts = Facts::of(triple);
-                        found.lock().unwrap().push(facts);
-                    }
-                });
-            }
-        });
-        let mut found = found.into_inner().unwrap();
-        found.sort_by_key(|facts| list.iter().position(|triple| *triple == facts.triple));
-        found
+            let parts = list.chunks(list.len().div_ceil(cores));
+            let parts: Vec<_> = parts.map(|part| scope.spawn(|| all_of(part))).collect();
+            parts.into_iter().flat_map(|part| -> Vec<_> { part.join().unwrap() }).collect()
+        })
     })
 }
 

@@ -11,8 +11,6 @@ mod hosts;
 mod support;
 
 mod author;
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-mod callers;
 mod dependencies;
 mod executables;
 #[cfg(target_os = "linux")]

@@ -1,5 +1,0 @@
-//! alloc-switch: `conf_unchecked = "narenas:4"` is not understood here: write `global_allocator!(static NAME = jemalloc, conf = "key:value", fallback: TYPE = EXPR)` in this order, where each part may be left out, and `system`, `executable` or `custom: TYPE = EXPR` may stand for `jemalloc`
-
-alloc_switch::global_allocator!(conf_unchecked = "narenas:4");
-
-fn main() {}

@@ -1,7 +1,0 @@
-//! E0277 the trait bound `NoAllocator: GlobalAlloc` is not satisfied
-
-struct NoAllocator;
-
-alloc_switch::global_allocator!(custom: NoAllocator = NoAllocator);
-
-fn main() {}

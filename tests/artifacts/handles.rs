@@ -4,8 +4,8 @@
 use std::fs;
 use std::process::Command;
 
-use crate::hosts::in_c;
-use crate::support::{self, fixture, jemalloc, run, Built};
+use crate::hosts::{assert_c_prints, assert_clean};
+use crate::support::{self, fixture, jemalloc, run};
 use object::{Object, ObjectSymbol};
 
 #[test]
@@ -76,27 +76,13 @@ fn a_library_that_uses_everything_has_no_jemalloc_in_it() {
     let library = || fixture("uses-a-handle").args(["--example", "plugin_with_a_handle"]);
     let dev = library().build();
     let release = library().args(["--release"]).prebuilt_jemalloc(&dev.jemalloc()).build();
-    let check = |built: &Built| {
-        let library = built.file("libplugin_with_a_handle.so");
-        let symbols = run(Command::new("nm").arg("-a").arg(library));
-        assert!(symbols.contains("plugin_report"));
-        let found: Vec<_> = symbols
-            .lines()
-            .filter(|l| ["rjem", "jemalloc", "mallctl"].iter().any(|n| l.contains(n)))
-            .filter(|l| !l.contains("6Choice11is_jemalloc")) // it answers false
-            .collect();
-        assert!(found.is_empty(), "{found:#?}");
-        let bytes = fs::read(library).unwrap();
-        let says = bytes.windows(10).any(|w| w == b"<jemalloc>");
-        assert!(!says, "what jemalloc begins its messages with");
-    };
-    check(&dev);
-    check(&release);
+    for built in [&dev, &release] {
+        assert_clean(built.file("libplugin_with_a_handle.so"));
+    }
     let line = "system (library artifact); Ok(()); allocated: Some(\"some\"); by this thread: \
                 None; purge: Ok(()); usable: true; in place: true; threads: Err(Unsupported); \
                 start: Err(Unsupported); dump: Err(Unsupported)";
-    let out = in_c(&dev, "libplugin_with_a_handle.so", "free");
-    assert_eq!(out, format!("{line}\n{line}\ndone\n"));
+    assert_c_prints(&dev, "libplugin_with_a_handle.so", "free", line);
 }
 
 /// A handle names every function behind it, called or not, and std asks for glibc 2.17.

@@ -3,12 +3,16 @@
 use std::process::Command;
 
 use crate::hosts::{assert_clean, assert_no_jemalloc};
-use crate::support::{self, fixture, host, run};
+use crate::support::{self, fixture, host, run, Fixture};
+
+fn has_jemalloc(program: &Fixture) -> bool {
+    program.tree().iter().any(|package| package.contains("jemalloc"))
+}
 
 /// The first line of the program, built with these flags and arguments.
 fn first_line(rustflags: &str, args: &[&str]) -> String {
     let program = fixture("every-program").rustflags(rustflags).args(args.iter().copied());
-    assert!(!program.tree().iter().any(|package| package.contains("jemalloc")), "{rustflags}");
+    assert!(!has_jemalloc(&program), "{rustflags}");
     let built = program.args(["--bin", "every-program"]).build();
     assert!(built.jemalloc.is_none());
     assert_no_jemalloc(built.file("every-program"));
@@ -36,13 +40,24 @@ fn a_veto_takes_jemalloc_out_of_the_graph_and_the_program() {
     assert_eq!(first_line(&both, &["--features", votes, "--target", host()]), by_cfg);
 }
 
-/// std is a shared library then, which frees the program's memory with libc's `free`.
+/// Without jemalloc in the graph no C is compiled.
+#[test]
+fn a_veto_takes_jemalloc_out_of_the_graph_of_every_kind_of_artifact() {
+    let others = ["bin-and-cdylib", "libraries", "uses-a-dylib", "proc-macro-and-user"];
+    let others = others.iter().flat_map(|package| ["--package", package]);
+    let all = || fixture("every-program").args(others.clone());
+    assert!(has_jemalloc(&all()), "without a veto");
+    assert!(!has_jemalloc(&all().rustflags(SYSTEM)));
+    assert!(!has_jemalloc(&all().args(["--no-default-features"])));
+}
+
+/// std is a shared library then, which frees the program's memory with libc's `free`. The flags
+/// alone decide: the target directory is the same.
 #[test]
 fn under_prefer_dynamic_the_program_gets_the_system_allocator_and_works() {
     let archive = fixture("every-program").command("check").build().jemalloc();
     for (flags, line) in [
         ("-C prefer-dynamic", "system (-C prefer-dynamic)\n"),
-        ("-Cprefer-dynamic=yes", "system (-C prefer-dynamic)\n"),
         ("-C prefer-dynamic=no", "jemalloc (executable artifact)\n"),
     ] {
         let program = fixture("every-program").args(["--bin", "every-program"]).rustflags(flags);
@@ -87,16 +102,5 @@ fn an_unknown_value_of_the_cfg_is_an_error_that_names_the_two() {
              --cfg alloc_switch=\"jemalloc\"\n"
         );
         assert!(!out.status.success() && stderr.contains(&sentence), "{stderr}");
-    }
-}
-
-/// The flags alone decide, in one target directory, back and forth.
-#[test]
-fn a_change_of_flags_is_noticed() {
-    let program = || fixture("every-program").args(["--bin", "every-program"]);
-    for _ in 0..2 {
-        assert!(program().build().run("every-program", &[]).starts_with("jemalloc "));
-        let system = program().rustflags(SYSTEM).build();
-        assert!(system.run("every-program", &[]).starts_with("system "));
     }
 }

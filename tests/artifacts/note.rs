@@ -43,8 +43,6 @@ fn an_authors_allocator_is_in_the_note() {
 fn a_library_on_the_system_allocator_has_no_note() {
     let built = fixture("libraries").args(["--example", "says_nothing"]).build();
     assert_eq!(notes(built.file("libsays_nothing.so")), [""; 0]);
-    let built = fixture("bin-and-cdylib").build();
-    assert_eq!(notes(built.file("libbin_and_cdylib.so")), [""; 0]);
 }
 
 /// Linkers drop what they think nobody reads. GNU ld and rust-lld are there with Rust and binutils.

@@ -5,23 +5,20 @@ use std::path::Path;
 
 use crate::support::{self, build_script, fixture, run};
 
-/// x86_64 by Alpine and Chimera Linux, built and run.
+/// x86_64 by Alpine Linux, built and run.
 #[test]
 fn a_distributions_compiler_gets_jemalloc() {
     let archive = fixture("every-program").command("check").build().jemalloc();
-    for vendor in ["alpine", "chimera"] {
-        let target = format!("{}/{vendor}/target", env!("CARGO_TARGET_TMPDIR"));
-        let program = fixture("every-program")
-            .features("asks-jemalloc")
-            .env("RUSTC", support::rustc_by_vendor(vendor).to_str().unwrap())
-            .env("CARGO_TARGET_DIR", target)
-            .prebuilt_jemalloc(&archive);
-        assert!(program.tree().iter().any(|package| package == "tikv-jemallocator"), "{vendor}");
-        let built = program.args(["--bin", "every-program"]).build();
-        let out = built.run("every-program", &[]);
-        let line = "jemalloc (executable artifact)\nbox: jemalloc; strdup: not jemalloc\n";
-        assert!(out.starts_with(line), "{vendor}: {out}");
-    }
+    let built = fixture("every-program")
+        .args(["--bin", "every-program"])
+        .features("asks-jemalloc")
+        .env("RUSTC", support::rustc_by_vendor("alpine").to_str().unwrap())
+        .env("CARGO_TARGET_DIR", concat!(env!("CARGO_TARGET_TMPDIR"), "/alpine/target"))
+        .prebuilt_jemalloc(&archive)
+        .build();
+    let out = built.run("every-program", &[]);
+    let line = "jemalloc (executable artifact)\nbox: jemalloc; strdup: not jemalloc\n";
+    assert!(out.starts_with(line), "{out}");
 }
 
 /// What the build script says for a target, with a jemalloc of this version.
@@ -45,24 +42,11 @@ fn a_page_size_that_jemalloc_may_get_wrong_is_warned_of() {
     let _ = fs::remove_dir_all(&folder);
     let aarch64 = "aarch64-unknown-linux-gnu aarch64 unknown linux gnu little";
     let alpine = "aarch64-alpine-linux-musl aarch64 alpine linux musl little";
-    let powerpc = "powerpc64le-unknown-linux-gnu powerpc64 unknown linux gnu little";
-    let x86_64 = "x86_64-unknown-linux-gnu x86_64 unknown linux gnu little";
     for (target, version, variable) in [
-        (aarch64, "5.3.0", Some("AARCH64_UNKNOWN_LINUX_GNU_JEMALLOC_SYS_WITH_LG_PAGE")),
-        (aarch64, "5.3.1", None),
-        // numbers, not text
-        (aarch64, "5.10.0", None),
-        (aarch64, "4.99.9", Some("AARCH64_UNKNOWN_LINUX_GNU_JEMALLOC_SYS_WITH_LG_PAGE")),
-        (alpine, "5.3.1", Some("AARCH64_ALPINE_LINUX_MUSL_JEMALLOC_SYS_WITH_LG_PAGE")),
-        (powerpc, "5.3.1", Some("POWERPC64LE_UNKNOWN_LINUX_GNU_JEMALLOC_SYS_WITH_LG_PAGE")),
-        (x86_64, "5.3.0", None),
+        (aarch64, "5.3.0", "AARCH64_UNKNOWN_LINUX_GNU_JEMALLOC_SYS_WITH_LG_PAGE"),
+        (alpine, "5.3.1", "AARCH64_ALPINE_LINUX_MUSL_JEMALLOC_SYS_WITH_LG_PAGE"),
     ] {
-        let said = warning(&folder, target, version, None);
-        let Some(variable) = variable else {
-            assert_eq!(said, None, "{target} {version}");
-            continue;
-        };
-        let said = said.unwrap_or_else(|| panic!("{target} {version}: no warning"));
+        let said = warning(&folder, target, version, None).expect("a warning");
         let triple = target.split(' ').next().unwrap();
         assert!(said.contains(triple), "{said}");
         assert!(said.ends_with(&format!("set {variable}=16")), "{said}");
@@ -70,4 +54,5 @@ fn a_page_size_that_jemalloc_may_get_wrong_is_warned_of() {
             assert_eq!(warning(&folder, target, version, Some(set)), None, "{target} with {set}");
         }
     }
+    assert_eq!(warning(&folder, aarch64, "5.3.1", None), None);
 }

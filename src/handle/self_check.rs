@@ -104,8 +104,8 @@ pub(super) fn of_system(
     let mut counted = 0;
     // Small blocks, which leave glibc's threshold for `mmap` where it is, are enough in a program
     // that does nothing else; large ones stand out.
-    for n in 0..6 * ENOUGH {
-        let bytes = if n < 2 * ENOUGH { 64 << 10 } else { 1 << 20 };
+    for n in 0..2 * ENOUGH {
+        let bytes = if n < ENOUGH / 2 { 64 << 10 } else { 1 << 20 };
         counted += usize::from(is_counted(bytes, &std::alloc::System) == Some(true));
         if is_counted(bytes, &Global) == Some(true) {
             return Ok(());

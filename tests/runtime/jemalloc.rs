@@ -1,18 +1,14 @@
-//! Hard use of the allocator that the policy gives to a test program: jemalloc, where it is to be
-//! had. And the public interface of the core, used as a program that was written against it would
-//! use it, each item by its name and with its type.
+//! The allocator that the policy gives to a test program: jemalloc, where it is to be had. And the
+//! public interface of the core, used as a program that was written against it would use it, each
+//! item by its name and with its type.
 
 use std::alloc::GlobalAlloc;
 use std::fmt;
 
 use alloc_switch::{conf, Allocator, Artifact, Choice, Chosen, Reason};
 
-#[cfg(target_os = "linux")]
-#[path = "../support/hard_use.rs"]
-mod hard_use;
-#[cfg(target_os = "linux")]
-#[path = "../support/process.rs"]
-mod process;
+#[path = "../support/global_alloc.rs"]
+mod global_alloc;
 
 alloc_switch::global_allocator!(static ALLOCATOR);
 

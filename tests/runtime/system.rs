@@ -1,11 +1,7 @@
-//! Hard use of the system allocator.
+//! The system allocator.
 
-#![cfg(target_os = "linux")]
-
-#[path = "../support/hard_use.rs"]
-mod hard_use;
-#[path = "../support/process.rs"]
-mod process;
+#[path = "../support/global_alloc.rs"]
+mod global_alloc;
 
 alloc_switch::global_allocator!(static ALLOCATOR = system);
 

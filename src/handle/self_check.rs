@@ -100,7 +100,7 @@ pub(super) fn of_system(
         let is_near = |difference: usize| (bytes / 2..bytes * 2).contains(&difference);
         Some(is_near(with.wrapping_sub(before)) && is_near(with.wrapping_sub(after)))
     };
-    const ENOUGH: usize = 24; // by chance in one check of 2^24
+    const ENOUGH: usize = 24; // by chance in less than one check of 2^24
     let mut counted = 0;
     // Small blocks, which leave glibc's threshold for `mmap` where it is, are enough in a program
     // that does nothing else; large ones stand out.

@@ -38,17 +38,19 @@ fn jemalloc(features: &str, rustflags: &str) -> Option<String> {
 #[test]
 fn the_core_depends_on_cfg_if_and_jemalloc_alone() {
     let windows = ["--target", "x86_64-pc-windows-msvc"];
-    let beside = |features: &str, more: &[&str]| -> BTreeSet<String> {
-        let tree = tree_with(features, more, "");
+    let system = "--cfg alloc_switch=\"system\"";
+    let beside = |features: &str, more: &[&str], rustflags: &str| -> BTreeSet<String> {
+        let tree = tree_with(features, more, rustflags);
         tree.lines().skip(1).map(|line| line.split(' ').next().unwrap().to_owned()).collect()
     };
     let direct = [&GNU[..], &["--depth", "1"]].concat();
-    assert!(beside("", &GNU).iter().eq(["cfg-if"]));
-    assert!(beside("jemalloc", &windows).iter().eq(["cfg-if"]));
+    assert!(beside("", &GNU, "").iter().eq(["cfg-if"]));
+    assert!(beside("jemalloc", &windows, "").iter().eq(["cfg-if"]));
+    assert!(beside("jemalloc", &GNU, system).iter().eq(["cfg-if"]));
     let with_jemalloc = ["cfg-if", "tikv-jemalloc-sys", "tikv-jemallocator"];
-    assert!(beside("jemalloc", &direct).iter().eq(with_jemalloc));
+    assert!(beside("jemalloc", &direct, "").iter().eq(with_jemalloc));
     for layer in ["handle", "in-place"] {
-        assert!(beside(layer, &direct).iter().eq(["cfg-if", "libc"]), "{layer}");
+        assert!(beside(layer, &direct, "").iter().eq(["cfg-if", "libc"]), "{layer}");
     }
 }
 

@@ -105,6 +105,8 @@ fn variables_and_executable_alone_say_what_the_artifact_is() {
         test: false,
         proc_macro: false,
     };
+    let all =
+        CargoEnv { cargo: true, bin_name: true, target_tmpdir: true, test: true, proc_macro: true };
     let cargo = CargoEnv { cargo: true, ..none };
     for (variables, artifact, unit) in [
         (CargoEnv { bin_name: true, ..cargo }, Executable, "binary, executable example"),
@@ -117,6 +119,9 @@ fn variables_and_executable_alone_say_what_the_artifact_is() {
         (CargoEnv { test: true, ..none }, Executable, "rustc --test by hand"),
         (CargoEnv { proc_macro: true, ..cargo }, ProcMacro, "procedural macro"),
         (CargoEnv { proc_macro: true, ..none }, ProcMacro, "procedural macro by hand"),
+        // Whatever else is set.
+        (all, ProcMacro, "procedural macro in an outer environment"),
+        (CargoEnv { bin_name: true, ..none }, Executable, "rustc by hand for a binary"),
     ] {
         for argument in ARGUMENTS {
             let expected = match argument {

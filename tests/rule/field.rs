@@ -160,6 +160,8 @@ fn differences_from_the_blocks_of_the_field_are_explained() {
     let field: Field = basic_toml::from_str(include_str!("field.toml")).unwrap();
     let (mut lines, mut table) = (String::new(), String::new());
     let (mut letters, mut unexplained) = (BTreeSet::new(), Vec::new());
+    let count = format!("{} projects", field.project.len());
+    assert!(include_str!("../../README.md").contains(&count), "README does not say {count}");
     for project in &field.project {
         let mut compare = |facts: &Facts| {
             let (theirs, (ours, reason)) =

@@ -151,6 +151,7 @@ fn a_large_block_of_jemalloc_shrinks_and_grows_and_a_small_one_stays_in_its_clas
         assert_eq!(JEMALLOC.reallocate_inplace(block, bytes(65, 1), 81), None);
         assert_eq!(JEMALLOC.reallocate_inplace(block, bytes(65, 1), 64), None);
         let block = JEMALLOC.reallocate_inplace(block, bytes(65, 1), 80).unwrap().as_ptr();
-        JEMALLOC.dealloc(block, bytes(80, 1));
+        let block = JEMALLOC.reallocate_inplace(block, bytes(80, 1), 66).unwrap().as_ptr();
+        JEMALLOC.dealloc(block, bytes(66, 1));
     }
 }

@@ -116,8 +116,8 @@
 ///
 /// It becomes the symbol that jemalloc reads at start-up (`_rjem_malloc_conf` or `malloc_conf`,
 /// whichever the jemalloc in the graph reads), and the environment variable
-/// [`conf::ENVIRONMENT`](crate::conf::ENVIRONMENT) still beats it. In a build without jemalloc there
-/// is no symbol.
+/// [`conf::ENVIRONMENT`](crate::conf::ENVIRONMENT) still beats it. In a build without jemalloc
+/// there is no symbol.
 ///
 /// # Errors at compile time
 ///

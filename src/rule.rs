@@ -119,8 +119,8 @@ pub enum Argument {
 ///
 /// `CARGO_BIN_NAME` is set for binaries and executable examples, `CARGO_TARGET_TMPDIR` for
 /// integration tests and benchmarks:
-/// <https://doc.rust-lang.org/cargo/reference/environment-variables.html>. Cargo gives each crate both
-/// `CARGO`, which other build systems do not imitate, and `CARGO_CRATE_NAME`, which programs that
+/// <https://doc.rust-lang.org/cargo/reference/environment-variables.html>. Cargo gives each crate
+/// both `CARGO`, which other build systems do not imitate, and `CARGO_CRATE_NAME`, which programs that
 /// Cargo runs do not inherit: rules_rust sets `CARGO_CRATE_NAME`, `CARGO_PKG_*` and
 /// `CARGO_MANIFEST_DIR`, buildRustCrate the last two, Buck2 what the BUCK file says. Each passes
 /// `--test` for a test.

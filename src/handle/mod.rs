@@ -70,8 +70,9 @@ pub trait Handle: Sync {
     /// * jemalloc: the calling thread's counter (`thread.allocated`), which is exact.
     /// * System: the counters of glibc 2.33 and later (`mallinfo2`) or macOS
     ///   (`malloc_zone_statistics`). They are the whole process's, and other threads allocate
-    ///   meanwhile. A block is tried several times; that it was counted once is enough. Threads that
-    ///   call `malloc` a lot can hide a mistake from it.
+    ///   meanwhile. A block is tried up to 48 times; that it was counted once is enough. Threads
+    ///   that do little but call `malloc` can hide a mistake from it, and keep it waiting for
+    ///   `malloc`'s lock for seconds.
     /// * Elsewhere, where `malloc` was replaced, and where no block is to be had, the check cannot
     ///   run and returns `Ok`.
     /// * A fallback or custom allocator: only the sanitizer is looked for.

@@ -94,8 +94,8 @@ cfg_if::cfg_if! {
             #[inline]
             fn counters() -> Result<Option<libc::mallinfo2>, Error> {
                 // Rust programs start on glibc 2.17 and the function came with 2.33, so it is
-                // looked up by name, not linked. A static program does not have it. SAFETY: the
-                // name is a C string.
+                // looked up by name, not linked. A static program does not have it.
+                // SAFETY: the name is a C string.
                 let mallinfo2 = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"mallinfo2".as_ptr()) };
                 if mallinfo2.is_null() {
                     return Ok(None);

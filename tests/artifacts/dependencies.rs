@@ -47,6 +47,8 @@ fn the_core_depends_on_cfg_if_and_jemalloc_alone() {
     assert!(beside("", &GNU, "").iter().eq(["cfg-if"]));
     assert!(beside("jemalloc", &windows, "").iter().eq(["cfg-if"]));
     assert!(beside("jemalloc", &GNU, system).iter().eq(["cfg-if"]));
+    let allowed = beside("jemalloc", &windows, "--cfg alloc_switch=\"jemalloc\"");
+    assert!(allowed.contains("tikv-jemalloc-sys"), "{allowed:?}");
     let with_jemalloc = ["cfg-if", "tikv-jemalloc-sys", "tikv-jemallocator"];
     assert!(beside("jemalloc", &direct, "").iter().eq(with_jemalloc));
     for layer in ["handle", "in-place"] {

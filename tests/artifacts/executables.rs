@@ -42,6 +42,21 @@ fn authors_say_who_and_with_which_options_and_the_environment_beats_these() {
     assert_eq!(String::from_utf8_lossy(&out.stderr), "");
 }
 
+/// jemalloc prints the options that it finds.
+#[test]
+fn the_options_are_the_callers_constants_whatever_their_names() {
+    let built = fixture("callers").args(["--bin", "names", "--bin", "in_a_function"]).build();
+    let mut names = Command::new(built.file("names"));
+    let out = names.env("_RJEM_MALLOC_CONF", "confirm_conf:true").output().unwrap();
+    let said = String::from_utf8_lossy(&out.stderr);
+    let options =
+        "\"narenas:2,tcache:true,retain:true,zero:false,dirty_decay_ms:7,muzzy_decay_ms:8,\
+                   abort_conf:true\"";
+    assert!(out.status.success() && said.contains(options), "{said}");
+    let line = jemalloc("executable artifact");
+    assert_eq!(built.run("in_a_function", &[]), format!("{line}\n"));
+}
+
 /// A crate owns the static; its package has a program, and another package has two.
 #[test]
 fn programs_get_what_the_crate_says_that_they_link() {

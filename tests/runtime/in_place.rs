@@ -6,10 +6,12 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
-use std::slice;
 
 use alloc_switch::InPlaceAlloc;
+use bytes::is_full_of;
 
+#[path = "../support/bytes.rs"]
+mod bytes;
 #[cfg(alloc_switch_jemalloc)]
 #[path = "../support/mallctl.rs"]
 mod mallctl;
@@ -31,14 +33,6 @@ fn page() -> usize {
 
 fn bytes(size: usize, align: usize) -> Layout {
     Layout::from_size_align(size, align).unwrap()
-}
-
-/// # Safety
-///
-/// `block` has this many bytes, all of them written to.
-unsafe fn is_full_of(byte: u8, block: *mut u8, size: usize) -> bool {
-    // SAFETY: as the caller promises.
-    unsafe { slice::from_raw_parts(block, size) }.iter().all(|&found| found == byte)
 }
 
 /// Every size into every other at every alignment, and what the contract says of it; `fits` looks

@@ -3,24 +3,20 @@
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::hint::black_box;
-use std::slice;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::ALLOCATOR;
+
+#[path = "bytes.rs"]
+mod bytes;
+use bytes::is_full_of;
 
 /// Of small blocks and large ones, and of those that an allocator maps by themselves.
 const SIZES: [usize; 9] = [1, 17, 100, 1025, 5000, 20_000, 100_000, 1 << 20, 5 << 20];
 const ALIGNS: [usize; 5] = [1, 16, 64, 4096, 1 << 21];
 
-/// # Safety
-///
-/// `block` has this many bytes, all of them written to.
-unsafe fn is_full_of(byte: u8, block: *mut u8, size: usize) -> bool {
-    // SAFETY: as the caller promises.
-    unsafe { slice::from_raw_parts(block, size) }.iter().all(|&found| found == byte)
-}
-
-/// A block that is written to and freed, one of the same size, which may have the same memory and is
-/// zeroed, and that one with another size.
+/// A block that is written to and freed, one of the same size, which may have the same memory and
+/// is zeroed, and that one with another size.
 fn alloc_and_realloc(align: usize, size: usize, new_size: usize) {
     let layout = Layout::from_size_align(size, align).unwrap();
     let new_layout = Layout::from_size_align(new_size, align).unwrap();
@@ -73,4 +69,26 @@ fn more_than_there_is_is_null_and_leaves_the_block_alone() {
             ALLOCATOR.dealloc(block, layout);
         }
     }
+}
+
+/// A thread's last destructors run when the allocator's own, if it has one, may have run already.
+#[test]
+fn a_destructor_of_a_thread_allocates() {
+    static BYTES: AtomicUsize = AtomicUsize::new(0);
+    struct Last(Vec<String>);
+    impl Drop for Last {
+        fn drop(&mut self) {
+            self.0.push("one more".repeat(1000));
+            BYTES.fetch_add(black_box(&self.0).concat().len(), Relaxed);
+        }
+    }
+    thread_local! {
+        static LAST: std::cell::RefCell<Last> = const { std::cell::RefCell::new(Last(Vec::new())) };
+    }
+    for _ in 0..20 {
+        std::thread::spawn(|| LAST.with_borrow_mut(|last| last.0.push("x".repeat(100))))
+            .join()
+            .unwrap();
+    }
+    assert_eq!(BYTES.load(Relaxed), 20 * (100 + 8 * 1000));
 }

@@ -138,8 +138,7 @@ impl Fixture {
 
     /// Builds into different target directories need not wait for each other.
     fn lock(&self) -> MutexGuard<'static, ()> {
-        let argument = self.argument("--target-dir");
-        let directory = argument.or(self.variable("CARGO_TARGET_DIR")).cloned().unwrap_or_default();
+        let directory = self.variable("CARGO_TARGET_DIR").cloned().unwrap_or_default();
         let mut building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
         let lock = *building.entry(directory).or_insert_with(|| Box::leak(Box::default()));
         drop(building);

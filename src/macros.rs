@@ -391,8 +391,8 @@ macro_rules! __caller {
     ($argument:ident [$($type:ty)?]) => {
         $crate::__private::Caller::new(
             $crate::__private::Argument::$argument,
-            // whether there is a type
-            [$(::core::stringify!($type),)? ""].len() > 1,
+            // whether there is a type; by its path, because a caller's trait may have a `len`
+            <[&::core::primitive::str]>::len(&[$(::core::stringify!($type),)? ""]) > 1,
             $crate::__private::CargoEnv {
                 cargo: ::core::option_env!("CARGO").is_some()
                     && ::core::option_env!("CARGO_CRATE_NAME").is_some(),

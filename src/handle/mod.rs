@@ -73,8 +73,11 @@ pub trait Handle: Sync {
     ///   meanwhile. A block is tried up to 48 times; that it was counted once is enough. Threads
     ///   that do little but call `malloc` can hide a mistake from it, and keep it waiting for
     ///   `malloc`'s lock for seconds.
-    /// * Elsewhere, where `malloc` was replaced, and where no block is to be had, the check cannot
-    ///   run and returns `Ok`.
+    /// * Elsewhere, where glibc is linked statically or `malloc` was replaced, and where no block is
+    ///   to be had, the check cannot run and returns `Ok`.
+    /// * A wrapper around either that keeps freed blocks, or asks for twice the size, looks like
+    ///   another allocator, and one that takes blocks of 64 KiB and more from the system allocator
+    ///   looks like that.
     /// * A fallback or custom allocator: only the sanitizer is looked for.
     ///
     /// It does not look for [background threads](Self::background_threads): jemalloc tells whether

@@ -64,7 +64,8 @@ pub(super) fn of_jemalloc(
     };
 
     let before = allocated();
-    if with_block(64, &Global, || counts(before, 64)) == Some(false) {
+    let Some(is_counted) = with_block(64, &Global, || counts(before, 64)) else { return Ok(()) };
+    if !is_counted {
         return Err(SelfCheckError::Artifact(choice));
     }
 
@@ -85,8 +86,9 @@ pub(super) fn of_jemalloc(
 /// A block counts as the C library's if that number rises with it and falls without it, by about
 /// its size. Other threads can spoil that, for a block of `System` as easily as for one of the
 /// registered allocator. So both are tried by turns, until one of the registered allocator counts;
-/// it is blamed if `ENOUGH` of `System` did and none of its own. Where the C library does not
-/// count what `System` allocates, because `malloc` was replaced, the check cannot run.
+/// it is blamed if `ENOUGH` of `System` did and none of its own. Where the registered allocator
+/// gives no block, or the C library does not count what `System` allocates, because `malloc` was
+/// replaced, the check cannot run.
 #[allow(dead_code)] // where the C library does not count
 #[inline]
 pub(super) fn of_system(
@@ -106,9 +108,10 @@ pub(super) fn of_system(
     // that does nothing else; large ones stand out.
     for n in 0..2 * ENOUGH {
         let bytes = if n < ENOUGH / 2 { 64 << 10 } else { 1 << 20 };
-        counted += usize::from(is_counted(bytes, &std::alloc::System) == Some(true));
-        if is_counted(bytes, &Global) == Some(true) {
-            return Ok(());
+        match (is_counted(bytes, &std::alloc::System), is_counted(bytes, &Global)) {
+            (_, Some(true)) => return Ok(()),
+            (Some(true), Some(false)) => counted += 1,
+            _ => {}
         }
     }
     (counted < ENOUGH).then_some(()).ok_or(SelfCheckError::Artifact(choice))
